@@ -1,0 +1,82 @@
+// The workspace configuration as the pipeline uses it: plain data that crosses threads, and an index over it.
+// Shape and names follow spec/transformer-and-clients.md 7.2; the file reader (backend-config.ts) makes a snapshot,
+// main broadcasts it, and every thread holds the newest one.
+
+export interface DestinationConfig {
+  id: string;
+  name: string;
+  enabled: boolean;
+  workspaceId: string;
+  /** Destination settings as the workspace file holds them, e.g. `webhookUrl`. */
+  config: Record<string, unknown>;
+  revisionId: string;
+  /** False: device mode, never delivered by us. */
+  isProcessorEnabled: boolean;
+  /** False: the connection between source and destination is switched off. */
+  isConnectionEnabled: boolean;
+  destinationDefinition: { id: string; name: string; displayName: string; config: Record<string, unknown> };
+}
+
+export interface SourceConfig {
+  id: string;
+  name: string;
+  writeKey: string;
+  enabled: boolean;
+  workspaceId: string;
+  config: Record<string, unknown>;
+  sourceDefinition: { id: string; name: string; category: string; type: string };
+  destinations: DestinationConfig[];
+}
+
+export interface WorkspaceSnapshot {
+  /** Counts up with every accepted change; 1 for the first. */
+  version: number;
+  /** SHA-256 of the accepted content, hex. */
+  hash: string;
+  loadedAtMs: number;
+  sources: SourceConfig[];
+}
+
+export const workspaceTopic = 'workspace';
+
+/** Look-ups over one snapshot. Built once per thread and change. */
+export class WorkspaceIndex {
+  readonly snapshot: WorkspaceSnapshot;
+  readonly #sourceByWriteKey = new Map<string, SourceConfig>();
+  readonly #sourceById = new Map<string, SourceConfig>();
+  readonly #destinationById = new Map<string, DestinationConfig>();
+
+  constructor(snapshot: WorkspaceSnapshot) {
+    this.snapshot = snapshot;
+    for (const source of snapshot.sources) {
+      this.#sourceByWriteKey.set(source.writeKey, source);
+      this.#sourceById.set(source.id, source);
+      for (const destination of source.destinations) this.#destinationById.set(destination.id, destination);
+    }
+  }
+
+  sourceByWriteKey(writeKey: string): SourceConfig | undefined {
+    return this.#sourceByWriteKey.get(writeKey);
+  }
+
+  sourceById(sourceId: string): SourceConfig | undefined {
+    return this.#sourceById.get(sourceId);
+  }
+
+  destinationById(destinationId: string): DestinationConfig | undefined {
+    return this.#destinationById.get(destinationId);
+  }
+}
+
+/** The newest index of this thread. Actors read it for every batch and never keep it across messages. */
+export class WorkspaceHolder {
+  #current = new WorkspaceIndex({ version: 0, hash: '', loadedAtMs: 0, sources: [] });
+
+  get current(): WorkspaceIndex {
+    return this.#current;
+  }
+
+  publish(snapshot: WorkspaceSnapshot): void {
+    if (snapshot.version > this.#current.snapshot.version) this.#current = new WorkspaceIndex(snapshot);
+  }
+}

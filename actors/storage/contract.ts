@@ -1,0 +1,170 @@
+// What the storage actor understands and what it sends to the consumers of its queues (processor, router, batch
+// router). Everything a stage consumes and produces travels in one `commit`, so it is committed in one transaction.
+//
+// Life of a partition, seen by its consumer actor (kind by `consumerKinds`, key = partition):
+//   storage --jobsReady--> actor            first job for a partition nobody has open (also wakes a lost actor)
+//   actor   --openPartition--> storage      from onStart; a new session; unfinished jobs of older sessions come again
+//   actor   --pullJobs(slots)--> storage    demand; adds up
+//   storage --jobs--> actor                 at most as many jobs as there are slots, in job-id order
+//   actor   --commit--> storage             ask; the reply comes after COMMIT
+//   actor   --closePartition--> storage     from onStop; what was handed out and is unfinished is pending again
+// Durability is in Postgres only: every one of these messages may be lost and costs a re-read, never a job.
+
+import type { JobState, QueueName } from '../job.ts';
+
+export const storageKind = 'storage';
+
+/** One lane per key; a partition always belongs to the same lane. */
+export function laneOf(_queue: QueueName, _partition: string): string {
+  return '0';
+}
+
+export interface StoredJobs {
+  queue: QueueName;
+  /** Concatenated job rows (job-row.ts) with job id 0: the storage actor assigns ids in the order of arrival. */
+  rows: Uint8Array;
+  count: number;
+}
+
+/**
+ * Jobs of one partition that all succeeded, compactly: `jobIds` ascending. `afterId` claims that the partition holds
+ * no other unfinished job with an id in (afterId, jobIds[0]), and that the ids listed are *all* of the partition's
+ * jobs between the first and the last. Runs are made by done-runs.ts from the order in which jobs were handed out.
+ */
+export interface DoneRun {
+  afterId: number;
+  jobIds: number[];
+}
+
+/** One explicit status (spec/ingest.md 3.3): anything but plain success, or a success worth telling about. */
+export interface JobStatus {
+  jobId: number;
+  state: JobState;
+  /** 1 for the first attempt. Not increased by `waiting`. */
+  attempt: number;
+  /** HTTP status or internal code (spec/delivery.md 1.9); 0 when there was none. */
+  code: number;
+  /** JSON text, at most 10 KB of the destination's answer inside; never an event body or secret. */
+  response: string;
+  execTimeMs: number;
+  /** When a `failed` job may be tried again; 0 otherwise. */
+  retryTimeMs: number;
+  firstAttemptedAtMs: number;
+}
+
+export interface PartitionResults {
+  queue: QueueName;
+  partition: string;
+  /** Session of the sender's openPartition; results of an older session are refused as `stale`. */
+  session: number;
+  runs: DoneRun[];
+  statuses: JobStatus[];
+}
+
+/**
+ * What the ledger counts (promise P6), each pair balancing exactly at any moment:
+ *   per source (destinationId ''):  accepted = processed + aborted + pending gw jobs
+ *   per source and destination:     routed = delivered + filtered + aborted + pending rt/batch_rt jobs
+ * `routed` counts every event for every destination connected to its source, also those filtered before a job is made.
+ */
+export type LedgerKind = 'accepted' | 'processed' | 'routed' | 'delivered' | 'filtered' | 'aborted';
+
+export interface LedgerDelta {
+  /** Epoch minute in which the event was received. */
+  minute: number;
+  sourceId: string;
+  destinationId: string;
+  kind: LedgerKind;
+  count: number;
+}
+
+/** ask → CommitReply. Atomic; merged with other senders' commits in one group. */
+export interface Commit {
+  kind: 'commit';
+  jobs: StoredJobs[];
+  results: PartitionResults[];
+  ledger: LedgerDelta[];
+}
+
+export type CommitReply =
+  | { kind: 'committed' }
+  /** The partition was opened by a newer session: forget everything and open again. */
+  | { kind: 'stale' }
+  /** Postgres refused the data itself (SQLSTATE class 22/23 …); nothing of this commit was kept. */
+  | { kind: 'refused'; reason: string; sqlState: string };
+
+export interface OpenPartition {
+  kind: 'openPartition';
+  queue: QueueName;
+  partition: string;
+  /** Random, chosen by the actor's incarnation. */
+  session: number;
+}
+
+export interface PullJobs {
+  kind: 'pullJobs';
+  queue: QueueName;
+  partition: string;
+  session: number;
+  /** More jobs the sender has room for; added to what it asked for before. */
+  slots: number;
+}
+
+export interface ClosePartition {
+  kind: 'closePartition';
+  queue: QueueName;
+  partition: string;
+  session: number;
+}
+
+/** ask → StorageStats. */
+export interface GetStorageStats {
+  kind: 'getStats';
+}
+
+/** Tell, by the runtime owner after a thread was lost: every partition with work is woken again. */
+export interface WakeAll {
+  kind: 'wakeAll';
+}
+
+export type StorageMessage = Commit | OpenPartition | PullJobs | ClosePartition | GetStorageStats | WakeAll;
+
+/** From storage to a consumer: there is work, open your partition. */
+export interface JobsReady {
+  kind: 'jobsReady';
+}
+
+/** From storage to a consumer with an open session. */
+export interface HandedJobs {
+  kind: 'jobs';
+  session: number;
+  /** Concatenated job rows with their ids, ascending. */
+  rows: Uint8Array;
+  count: number;
+  /**
+   * Id of the job handed out just before these in partition order, or -1: then these are jobs of an older session
+   * that come again, and nothing may be concluded about the ids between them.
+   */
+  afterId: number;
+  /** Last explicit status of jobs that come again; empty for fresh jobs. */
+  statuses: JobStatus[];
+}
+
+export type ConsumerMessage = JobsReady | HandedJobs;
+
+export interface QueueStats {
+  queue: QueueName;
+  pending: number;
+  /** Age of the oldest unfinished job; 0 when none. */
+  oldestAgeMs: number;
+  partitions: { partition: string; pending: number; handedOut: number; behind: boolean; open: boolean }[];
+}
+
+export interface StorageStats {
+  queues: QueueStats[];
+  /** Sums over all minutes since the beginning. */
+  ledger: { sourceId: string; destinationId: string; kind: LedgerKind; count: number }[];
+  /** Commits, rows and bytes since start; last commit latency percentiles in ms. */
+  commits: { groups: number; submissions: number; rows: number; bytes: number; p50Ms: number; p99Ms: number };
+  postgres: { version: string; fsync: string; synchronousCommit: string; connected: boolean };
+}
