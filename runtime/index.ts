@@ -2,3 +2,6 @@
 
 export * from './config.ts';
 export * from './config-load.ts';
+export * from './actor.ts';
+export * from './telemetry.ts';
+export { createMetrics, type MetricSnapshot, type ThreadMetrics } from './metrics.ts';
