@@ -1,0 +1,133 @@
+// Values to msgpack bytes and back: the only place that knows the encoding, and the only one that allocates what is
+// sent. Messages are plain data: objects, arrays, strings, numbers, booleans, null, undefined, bigint within 64 bits,
+// Date and Uint8Array. Prototypes do not cross a thread; strict mode (tests) refuses what would silently change.
+
+import { Packr, REUSE_BUFFER_MODE } from 'msgpackr/pack';
+import { Unpackr } from 'msgpackr/unpack';
+import { TransportError } from './errors.ts';
+
+/**
+ * Small bodies are cut from slabs, since an ArrayBuffer of its own costs more than encoding a small message. Kept
+ * small because one waiting body keeps its whole slab alive.
+ */
+const slabBytes = 16 * 1024;
+/** From this size on a body gets a buffer of its own: the copy is then cheaper than the slab it would use up. */
+const ownBufferBytesMin = 4 * 1024;
+
+// `msgpackr/pack` and `/unpack` are the builds without the native string extractor: no gain for our sizes, and a native
+// addon is a risk in a thread that may be terminated. Records are off because they carry state from message to message.
+const packr = new Packr({ useRecords: false });
+const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true });
+
+/** What `pack` returns in reuse mode: its whole current buffer, with the message between `start` and `end`. */
+interface PackedBuffer extends Uint8Array {
+  start: number;
+  end: number;
+}
+
+let strict = false;
+
+/** In strict mode whatever would not arrive as it was sent is refused with its path. Tests switch it on. */
+export function setStrictEncoding(on: boolean): void {
+  strict = on;
+}
+
+/** Exact-size bytes that own their buffer: may be transferred to another thread or kept. */
+export function encode(value: unknown): Uint8Array {
+  return copyOut(pack(value));
+}
+
+/**
+ * Bytes for an envelope body, several times cheaper than `encode` for small values. They may share a slab with other
+ * bodies, so they must never be transferred or posted; a link copies them into its frame. They are never overwritten.
+ */
+export function encodeBody(value: unknown): Uint8Array {
+  const packed = pack(value);
+  const length = packed.end - packed.start;
+  if (length >= ownBufferBytesMin) return copyOut(packed);
+  startSlabWhenGrown(packed);
+  return new Uint8Array(packed.buffer, packed.byteOffset + packed.start, length);
+}
+
+/** The whole received buffer of the last decode: bodies of one frame share it, and with it one DataView. */
+let lastWhole: Uint8Array = new Uint8Array(0);
+/** A larger buffer is not kept past its decode. */
+const wholeBytesKept = 2 * 1024 * 1024;
+const range = { start: 0, end: 0 };
+
+/** The value again. Uint8Array fields are views into `bytes`, not copies: they keep the received frame alive. */
+export function decode(bytes: Uint8Array): unknown {
+  if (bytes.byteLength === 0) throw new TransportError('BODY_CORRUPT', 'expected an encoded value, got no bytes');
+  const whole = wholeBuffer(bytes);
+  range.start = bytes.byteOffset;
+  range.end = bytes.byteOffset + bytes.byteLength;
+  try {
+    return unpackr.unpack(whole, range);
+  } catch (error) {
+    throw new TransportError('BODY_CORRUPT', 'expected an encoded value, got bytes that do not decode', {
+      cause: error,
+    });
+  }
+}
+
+function pack(value: unknown): PackedBuffer {
+  if (strict) refuseWhatChanges(value, '$', []);
+  try {
+    return packr.pack(value, REUSE_BUFFER_MODE) as Uint8Array as PackedBuffer;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new TransportError('NOT_SERIALIZABLE', `expected a message of plain data, got: ${reason}`, { cause: error });
+  }
+}
+
+function wholeBuffer(bytes: Uint8Array): Uint8Array {
+  if (bytes.buffer === lastWhole.buffer) return lastWhole;
+  const whole = new Uint8Array(bytes.buffer);
+  if (whole.byteLength <= wholeBytesKept) lastWhole = whole;
+  return whole;
+}
+
+/** The message in bytes of its own; its place in the slab is used again. */
+function copyOut(packed: PackedBuffer): Uint8Array {
+  const bytes = new Uint8Array(packed.end - packed.start);
+  bytes.set(packed.subarray(packed.start, packed.end));
+  packr.position = packed.start;
+  startSlabWhenGrown(packed);
+  return bytes;
+}
+
+/** The packer grows its buffer to the largest message and stays there; without this, small bodies would pin it. */
+function startSlabWhenGrown(packed: PackedBuffer): void {
+  if (packed.byteLength !== slabBytes) packr.useBuffer(Buffer.allocUnsafeSlow(slabBytes));
+}
+
+function refuseWhatChanges(value: unknown, path: string, parents: object[]): void {
+  switch (typeof value) {
+    case 'function':
+    case 'symbol':
+      throw notSerializable(path, `a ${typeof value}`);
+    case 'object':
+      if (value !== null) refuseObjectThatChanges(value, path, parents);
+      return;
+    default:
+  }
+}
+
+function refuseObjectThatChanges(value: object, path: string, parents: object[]): void {
+  if (parents.includes(value)) throw notSerializable(path, 'a reference to one of its parents');
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (value instanceof Uint8Array || prototype === Date.prototype) return;
+  parents.push(value);
+  if (Array.isArray(value)) {
+    for (const [index, item] of value.entries()) refuseWhatChanges(item, `${path}[${index}]`, parents);
+  } else if (prototype === Object.prototype || prototype === null) {
+    for (const [key, item] of Object.entries(value)) refuseWhatChanges(item, `${path}.${key}`, parents);
+  } else {
+    throw notSerializable(path, `an instance of ${value.constructor.name}`);
+  }
+  parents.pop();
+}
+
+function notSerializable(path: string, what: string): TransportError {
+  return new TransportError('NOT_SERIALIZABLE', `expected plain data at ${path}, got ${what}`, { data: { path } });
+}

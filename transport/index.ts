@@ -1,0 +1,9 @@
+// Public surface of the layer that moves bytes: everything runtime/ and actors/ may use of it.
+
+export * from './codec.ts';
+export * from './errors.ts';
+export { linkDefaults } from './framed-link.ts';
+export * from './http-server.ts';
+export * from './link.ts';
+export * from './memory-link.ts';
+export * from './port-link.ts';
