@@ -1,0 +1,271 @@
+// The HTTP listener over uWebSockets.js, the engine the gateway prefers. The package is optional and untyped at the
+// places that matter, so this file states the few functions it uses and checks that they are there.
+//
+// Rules of the engine this file obeys: a request object is dead after its callback, chunks are dead after theirs, a
+// response object is dead after `end` or `onAborted`, and writes are corked. A client that pipelines a request while
+// an asynchronous answer is still due has its connection closed by the engine; it must send again.
+
+import { strict as assert } from 'node:assert';
+import { STATUS_CODES } from 'node:http';
+import { createServer } from 'node:net';
+import { TransportError } from './errors.ts';
+import {
+  announcesTooMuch,
+  BodyReader,
+  emptyBody,
+  failedBody,
+  HttpIntake,
+  overloadedBody,
+  overloadedHeaders,
+  plainTextHeaders,
+  toListenError,
+} from './http-intake.ts';
+import type { HttpHeaders, HttpListenOptions, HttpRequest, HttpServer } from './http-server.ts';
+import { formatAddress } from './remote-address.ts';
+
+interface UwsResponse {
+  writeStatus(status: string): void;
+  writeHeader(name: string, value: string): void;
+  end(body: string | Uint8Array, closeConnection?: boolean): void;
+  endWithoutBody(): void;
+  cork(write: () => void): void;
+  onAborted(aborted: () => void): void;
+  onData(receive: (chunk: ArrayBuffer, isLast: boolean) => void): void;
+  getRemoteAddress(): ArrayBuffer;
+}
+
+interface UwsRequest {
+  getCaseSensitiveMethod(): string;
+  getUrl(): string;
+  getQuery(): string | undefined;
+  getHeader(name: string): string;
+}
+
+interface UwsApp {
+  any(pattern: string, handler: (response: UwsResponse, request: UwsRequest) => void): void;
+  listen(host: string, port: number, flags: number, listening: (socket: unknown) => void): void;
+  close(): void;
+}
+
+export interface UwsModule {
+  App(): UwsApp;
+  us_socket_local_port(socket: unknown): number;
+  LIBUS_LISTEN_EXCLUSIVE_PORT: number;
+}
+
+export type LoadedUws = { ok: true; uws: UwsModule } | { ok: false; error: TransportError };
+
+/** Tries to load the native add-on; says why when it cannot. */
+export async function loadUws(): Promise<LoadedUws> {
+  // A variable, so that the program compiles where the optional package is not installed.
+  const packageName: string = 'uwebsockets';
+  try {
+    const loaded: { default?: unknown } = await import(packageName);
+    if (isUws(loaded.default)) return { ok: true, uws: loaded.default };
+    throw new Error('the package does not export what is expected');
+  } catch (cause) {
+    const lines = String(cause instanceof Error ? cause.message : cause).split('\n');
+    const reason = lines.findLast((line) => line.trim() !== '') ?? 'unknown reason';
+    const message = `expected uWebSockets.js to load, got: ${reason}`;
+    return { ok: false, error: new TransportError('HTTP_ENGINE_UNAVAILABLE', message, { cause }) };
+  }
+}
+
+export async function listenUws(uws: UwsModule, options: HttpListenOptions): Promise<HttpServer> {
+  const intake = new HttpIntake(options);
+  const headerIndex = new Map(options.headerNames.map((name, index) => [name, index]));
+  const app = uws.App();
+  app.any('/*', (response, request) => accept({ options, intake, headerIndex }, response, request));
+  const socket = await new Promise<unknown>((resolve) => {
+    app.listen(options.host, options.port, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, resolve);
+  });
+  if (socket === false) throw await explainListenFailure(options.host, options.port);
+  return {
+    engine: 'uws',
+    port: uws.us_socket_local_port(socket),
+    fallbackReason: '',
+    get inFlight() {
+      return intake.inFlight;
+    },
+    refuse: () => intake.refuse(),
+    idle: () => intake.idle(),
+    close: async () => {
+      app.close();
+    },
+  };
+}
+
+interface Listener {
+  options: HttpListenOptions;
+  intake: HttpIntake;
+  headerIndex: ReadonlyMap<string, number>;
+}
+
+function accept(listener: Listener, response: UwsResponse, request: UwsRequest): void {
+  const { intake } = listener;
+  if (intake.refusing) {
+    refuse(response);
+  } else if (intake.full) {
+    write(response, request.getCaseSensitiveMethod(), 503, overloadedHeaders, overloadedBody);
+  } else {
+    new UwsExchange(listener, response, request).start(request);
+  }
+}
+
+function refuse(response: UwsResponse): void {
+  // Answered after the body: closing a connection with unread bytes resets it, and the answer would be lost.
+  response.onAborted(() => {});
+  response.onData((_chunk, isLast) => {
+    if (!isLast) return;
+    response.cork(() => {
+      writeHead(response, 503, overloadedHeaders);
+      response.end(overloadedBody, true);
+    });
+  });
+}
+
+/** One request. States: reading -> handling -> answered; `gone` may come in any of them. */
+class UwsExchange implements HttpRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  body: Buffer = emptyBody;
+  bodyTooLarge = false;
+  readonly #listener: Listener;
+  readonly #response: UwsResponse;
+  readonly #headers: string[] = [];
+  #reader: BodyReader | undefined;
+  #state: 'reading' | 'handling' | 'answered' = 'reading';
+  #gone = false;
+
+  constructor(listener: Listener, response: UwsResponse, request: UwsRequest) {
+    this.#listener = listener;
+    this.#response = response;
+    this.method = request.getCaseSensitiveMethod();
+    this.path = request.getUrl();
+    this.query = request.getQuery() ?? '';
+    for (const name of listener.options.headerNames) this.#headers.push(request.getHeader(name));
+  }
+
+  /** '' once the client is gone: the engine forgets it then. */
+  get remoteAddress(): string {
+    return this.#gone || this.#state === 'answered'
+      ? ''
+      : formatAddress(new Uint8Array(this.#response.getRemoteAddress()));
+  }
+
+  header(name: string): string {
+    const index = this.#listener.headerIndex.get(name);
+    assert(index !== undefined, `expected header "${name}" to be one of headerNames`);
+    return this.#headers[index] ?? '';
+  }
+
+  start(request: UwsRequest): void {
+    const { intake } = this.#listener;
+    intake.enter();
+    this.#response.onAborted(() => this.#closed());
+    this.#response.onData((chunk, isLast) => this.#read(chunk, isLast));
+    if (announcesTooMuch(request.getHeader('content-length'), intake.bodyBytesMax)) this.#refuseBody();
+  }
+
+  #read(chunk: ArrayBuffer, isLast: boolean): void {
+    if (this.#state !== 'reading') return;
+    if (chunk.byteLength > 0) {
+      this.#reader ??= new BodyReader(this.#listener.intake);
+      const verdict = this.#reader.admit(chunk.byteLength);
+      if (verdict === 'tooLarge') {
+        this.#refuseBody();
+        return;
+      }
+      if (verdict === 'overBudget') {
+        this.#state = 'handling';
+        this.#respond(503, overloadedHeaders, overloadedBody);
+        return;
+      }
+      this.#reader.append(copyOf(chunk));
+    }
+    if (!isLast) return;
+    this.body = this.#reader?.take() ?? emptyBody;
+    this.#handle();
+  }
+
+  #refuseBody(): void {
+    this.bodyTooLarge = true;
+    this.#handle();
+  }
+
+  #handle(): void {
+    this.#state = 'handling';
+    try {
+      this.#listener.options.handler(this, (status, headers, body) => this.#respond(status, headers, body));
+    } catch (error) {
+      this.#listener.options.onHandlerError(error);
+      if (this.#state === 'handling') this.#respond(500, plainTextHeaders, failedBody);
+    }
+  }
+
+  #respond(status: number, headers: HttpHeaders, body: string | Uint8Array): void {
+    assert(this.#state === 'handling', 'expected a request to be answered once');
+    this.#finish();
+    if (!this.#gone) write(this.#response, this.method, status, headers, body);
+  }
+
+  #closed(): void {
+    this.#gone = true;
+    if (this.#state === 'reading') this.#finish();
+  }
+
+  #finish(): void {
+    this.#state = 'answered';
+    this.#reader?.release();
+    this.#listener.intake.leave();
+  }
+}
+
+function copyOf(chunk: ArrayBuffer): Buffer {
+  const copy = Buffer.allocUnsafe(chunk.byteLength);
+  copy.set(new Uint8Array(chunk));
+  return copy;
+}
+
+function write(
+  response: UwsResponse,
+  method: string,
+  status: number,
+  headers: HttpHeaders,
+  body: string | Uint8Array,
+): void {
+  response.cork(() => {
+    writeHead(response, status, headers);
+    if (status === 204) {
+      response.endWithoutBody();
+    } else if (method === 'HEAD') {
+      // Given the length, endWithoutBody would leave the request open and break the next one on the connection.
+      response.writeHeader('Content-Length', String(Buffer.byteLength(body)));
+      response.endWithoutBody();
+    } else {
+      response.end(body);
+    }
+  });
+}
+
+function writeHead(response: UwsResponse, status: number, headers: HttpHeaders): void {
+  // The engine writes 200 by itself.
+  if (status !== 200) response.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
+  for (const name in headers) response.writeHeader(name, headers[name] ?? '');
+}
+
+function isUws(value: unknown): value is UwsModule {
+  return typeof value === 'object' && value !== null && 'App' in value && typeof value.App === 'function';
+}
+
+/** The engine does not say why it could not listen; node:net, asked for the same port, does. */
+async function explainListenFailure(host: string, port: number): Promise<TransportError> {
+  const probe = createServer();
+  return await new Promise((resolve) => {
+    probe.once('error', (error) => resolve(toListenError(error, host, port)));
+    probe.listen({ host, port }, () => {
+      probe.close(() => resolve(toListenError(new Error('an engine that refused the address'), host, port)));
+    });
+  });
+}
