@@ -1,6 +1,7 @@
 // What every actor definition of the product is built with: one per thread, made in thread.ts from the data main sent.
 
 import type { Telemetry } from '../runtime/index.ts';
+import type { PostgresAddress } from '../transport/index.ts';
 import type { Settings } from './config.ts';
 import type { WorkspaceHolder } from './services/workspace.ts';
 
@@ -8,4 +9,7 @@ export interface Environment {
   readonly settings: Settings;
   readonly workspace: WorkspaceHolder;
   readonly telemetry: Telemetry;
+  readonly postgres: PostgresAddress;
+  /** Something after which this process must not go on (another one took its lane). */
+  onFatal(error: Error): void;
 }

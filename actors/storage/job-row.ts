@@ -127,6 +127,13 @@ export function readPartition(rows: Buffer, at: number): string {
   return rows.toString('utf8', start, start + length);
 }
 
+/** Epoch milliseconds at which the event of the row at `at` was received. */
+export function readReceivedAt(rows: Buffer, at: number): number {
+  let offset = at + partitionOffset;
+  for (let text = 0; text < 3; text += 1) offset += 4 + rows.readInt32BE(offset);
+  return readInt64(rows, offset + 4) / 1000 + postgresEpochMs;
+}
+
 /** Decodes every row. `payload` is a view into `rows`, not a copy. */
 export function readJobs(rows: Uint8Array): Job[] {
   const view = bufferOver(rows);

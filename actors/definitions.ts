@@ -1,0 +1,27 @@
+// Every actor type of the product and the thread role that hosts it.
+
+import type { ActorDefinition } from '../runtime/index.ts';
+import type { Environment } from './environment.ts';
+import { processorDefinition } from './processor/processor-actor.ts';
+import { routerDefinition } from './router/router-actor.ts';
+import { storageKind } from './storage/contract.ts';
+import { storageDefinition } from './storage/storage-actor.ts';
+
+/** Roles of the threads: see design section 7.1. */
+export const roles: Readonly<Record<string, string>> = {
+  [storageKind]: 'storage',
+  processor: 'actors',
+  router: 'actors',
+};
+
+/** The definitions a thread of `role` hosts. */
+export function definitionsFor(role: string, environment: Environment): ActorDefinition<never>[] {
+  switch (role) {
+    case 'storage':
+      return [storageDefinition(environment)];
+    case 'actors':
+      return [processorDefinition(environment), routerDefinition(environment)];
+    default:
+      return [];
+  }
+}

@@ -1,0 +1,254 @@
+// Turns the submissions of one group into table writes: assigns job ids in order of arrival, sorts rows into the
+// tables of their datasets, writes runs and statuses as rows, adds up the ledger. Pure; lane.ts talks to Postgres.
+
+import type { ArrayElementType } from '../../transport/index.ts';
+import type { QueueName } from '../job.ts';
+import type { Commit, DoneRun, JobStatus, LedgerDelta, PartitionResults } from './contract.ts';
+import { type Dataset, type DatasetList, jobsTable, ledgerTable, statusColumns, statusTable } from './datasets.ts';
+import { bufferOver, jobColumns, patchJobId, readPartition } from './job-row.ts';
+import type { StoredRow } from './partition.ts';
+import { encodeTuple, field } from './tuples.ts';
+
+/** Rows for one table, as binary COPY tuples. */
+export interface TableWrite {
+  table: string;
+  columns: string;
+  /** PostgreSQL types of the columns, for the statement used by small groups. */
+  types: readonly ArrayElementType[];
+  tuples: Buffer[];
+  rows: number;
+  bytes: number;
+}
+
+/** A stored row and where it belongs: what hand-off needs to know after the commit. */
+export interface PlacedRow {
+  queue: QueueName;
+  partition: string;
+  dataset: Dataset;
+  row: StoredRow;
+}
+
+export interface GroupWrite {
+  groupId: number;
+  tables: TableWrite[];
+  placed: PlacedRow[];
+  /** Finished jobs by dataset. */
+  finished: Map<Dataset, number>;
+  ledger: LedgerDelta[];
+  rows: number;
+  bytes: number;
+}
+
+const jobTypes: readonly ArrayElementType[] = ['int8', 'int8', 'text', 'text', 'text', 'timestamptz', 'text', 'bytea'];
+const statusTypes: readonly ArrayElementType[] = [
+  'text',
+  'int8',
+  'int8',
+  'int4',
+  'text',
+  'int4',
+  'int4',
+  'timestamptz',
+  'timestamptz',
+  'timestamptz',
+  'text',
+];
+const ledgerColumns = 'group_id, minute, source_id, destination_id, kind, count';
+const ledgerTypes: readonly ArrayElementType[] = ['int8', 'int4', 'text', 'text', 'text', 'int8'];
+
+/** The jobs of one `StoredJobs`, split into rows that carry their ids. */
+export interface NumberedJobs {
+  queue: QueueName;
+  rows: { partition: string; row: StoredRow }[];
+}
+
+/** Gives every job of `commit` an id, from `firstId` on, in the row bytes themselves. Done once; retries keep the ids. */
+export function assignJobIds(
+  { commit, offsets: allOffsets }: { commit: Commit; offsets: readonly (readonly number[])[] },
+  firstId: number,
+): { numbered: NumberedJobs[]; nextId: number } {
+  let nextId = firstId;
+  const numbered = commit.jobs.map(({ queue, rows }, entry): NumberedJobs => {
+    const buffer = bufferOver(rows);
+    const offsets = allOffsets[entry] ?? [];
+    const split: NumberedJobs['rows'] = [];
+    for (let index = 0; index + 1 < offsets.length; index += 1) {
+      const start = offsets[index] ?? 0;
+      patchJobId(buffer, start, nextId);
+      const row = { jobId: nextId, bytes: buffer.subarray(start, offsets[index + 1]) };
+      split.push({ partition: readPartition(buffer, start), row });
+      nextId += 1;
+    }
+    return { queue, rows: split };
+  });
+  return { numbered, nextId };
+}
+
+export interface NumberedCommit {
+  commit: Commit;
+  numbered: readonly NumberedJobs[];
+}
+
+export interface GroupPlace {
+  groupId: number;
+  datasets: ReadonlyMap<QueueName, DatasetList>;
+  ledgerNumber: number;
+  nowMs: number;
+}
+
+export function buildGroup(commits: readonly NumberedCommit[], place: GroupPlace): GroupWrite {
+  const builder = new GroupBuilder(place);
+  for (const { commit, numbered } of commits) {
+    for (const jobs of numbered) builder.addJobs(jobs);
+    for (const results of commit.results) builder.addResults(results);
+    for (const delta of commit.ledger) builder.addLedger(delta);
+  }
+  return builder.finish();
+}
+
+class GroupBuilder {
+  readonly #place: GroupPlace;
+  readonly #tables = new Map<string, TableWrite>();
+  readonly #placed: PlacedRow[] = [];
+  readonly #finished = new Map<Dataset, number>();
+  readonly #ledger = new Map<string, LedgerDelta>();
+
+  constructor(place: GroupPlace) {
+    this.#place = place;
+  }
+
+  addJobs(jobs: NumberedJobs): void {
+    const dataset = this.#datasets(jobs.queue).live;
+    const table = this.#table(jobsTable(dataset), jobColumns, jobTypes);
+    for (const { partition, row } of jobs.rows) {
+      append(table, row.bytes);
+      this.#placed.push({ queue: jobs.queue, partition, dataset, row });
+    }
+  }
+
+  addResults(results: PartitionResults): void {
+    for (const run of results.runs) this.#addRun(results, run);
+    for (const status of results.statuses) this.#addStatus(results, status);
+  }
+
+  addLedger(delta: LedgerDelta): void {
+    const key = `${delta.minute}\n${delta.sourceId}\n${delta.destinationId}\n${delta.kind}`;
+    const sum = this.#ledger.get(key);
+    if (sum === undefined) this.#ledger.set(key, { ...delta });
+    else sum.count += delta.count;
+  }
+
+  finish(): GroupWrite {
+    const ledger = [...this.#ledger.values()];
+    const table = this.#table(ledgerTable(this.#place.ledgerNumber), ledgerColumns, ledgerTypes);
+    for (const delta of ledger) append(table, this.#ledgerTuple(delta));
+    // The group's mark: every group leaves at least one ledger row, so that a lost reply can be resolved.
+    if (ledger.length === 0) {
+      append(table, this.#ledgerTuple({ minute: 0, sourceId: '', destinationId: '', kind: 'processed', count: 0 }));
+    }
+    const tables = [...this.#tables.values()];
+    return {
+      groupId: this.#place.groupId,
+      tables,
+      placed: this.#placed,
+      finished: this.#finished,
+      ledger,
+      rows: tables.reduce((sum, one) => sum + one.rows, 0),
+      bytes: tables.reduce((sum, one) => sum + one.bytes, 0),
+    };
+  }
+
+  /** One row per run and dataset: a run never claims jobs of two datasets, because they are dropped separately. */
+  #addRun({ queue, partition }: PartitionResults, run: DoneRun): void {
+    let afterId = run.afterId;
+    let at = 0;
+    while (at < run.jobIds.length) {
+      const dataset = this.#datasets(queue).containing(run.jobIds[at] ?? 0);
+      let end = at + 1;
+      while (end < run.jobIds.length && inside(dataset, run.jobIds[end] ?? 0)) end += 1;
+      const jobId = run.jobIds[end - 1] ?? 0;
+      if (dataset !== undefined) {
+        const from = Math.max(afterId, dataset.firstJobId - 1);
+        const jobs = end - at;
+        const status = { jobId, state: 'succeeded', attempt: 1, code: 200, response: '' } as const;
+        this.#appendStatus(dataset, partition, from, jobs, {
+          ...status,
+          execTimeMs: this.#place.nowMs,
+          retryTimeMs: 0,
+          firstAttemptedAtMs: 0,
+        });
+        this.#countFinished(dataset, jobs);
+      }
+      afterId = jobId;
+      at = end;
+    }
+  }
+
+  #addStatus({ queue, partition }: PartitionResults, status: JobStatus): void {
+    const dataset = this.#datasets(queue).containing(status.jobId);
+    if (dataset === undefined) return;
+    this.#appendStatus(dataset, partition, status.jobId - 1, 1, status);
+    if (status.state === 'succeeded' || status.state === 'aborted' || status.state === 'filtered') {
+      this.#countFinished(dataset, 1);
+    }
+  }
+
+  #appendStatus(dataset: Dataset, partition: string, afterId: number, jobs: number, status: JobStatus): void {
+    const table = this.#table(statusTable(dataset), statusColumns, statusTypes);
+    const tuple = encodeTuple([
+      field.text(partition),
+      field.int8(afterId),
+      field.int8(status.jobId),
+      field.int4(jobs),
+      field.text(status.state),
+      field.int4(status.attempt),
+      field.int4(status.code),
+      field.timestamptz(status.execTimeMs),
+      field.timestamptz(status.retryTimeMs),
+      field.timestamptz(status.firstAttemptedAtMs),
+      field.text(status.response),
+    ]);
+    append(table, tuple);
+  }
+
+  #ledgerTuple(delta: LedgerDelta): Buffer {
+    return encodeTuple([
+      field.int8(this.#place.groupId),
+      field.int4(delta.minute),
+      field.text(delta.sourceId),
+      field.text(delta.destinationId),
+      field.text(delta.kind),
+      field.int8(delta.count),
+    ]);
+  }
+
+  #countFinished(dataset: Dataset, jobs: number): void {
+    this.#finished.set(dataset, (this.#finished.get(dataset) ?? 0) + jobs);
+  }
+
+  #datasets(queue: QueueName): DatasetList {
+    const datasets = this.#place.datasets.get(queue);
+    if (datasets === undefined) throw new Error(`expected queue ${queue} to be known`);
+    return datasets;
+  }
+
+  #table(table: string, columns: string, types: readonly ArrayElementType[]): TableWrite {
+    let write = this.#tables.get(table);
+    if (write === undefined) {
+      write = { table, columns, types, tuples: [], rows: 0, bytes: 0 };
+      this.#tables.set(table, write);
+    }
+    return write;
+  }
+}
+
+function inside(dataset: Dataset | undefined, jobId: number): boolean {
+  if (dataset === undefined) return false;
+  return jobId >= dataset.firstJobId && (dataset.lastJobId === 0 || jobId <= dataset.lastJobId);
+}
+
+function append(table: TableWrite, tuple: Buffer): void {
+  table.tuples.push(tuple);
+  table.rows += 1;
+  table.bytes += tuple.byteLength;
+}

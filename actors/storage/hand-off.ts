@@ -1,0 +1,432 @@
+// Hands committed jobs to the consumers that asked for them. Fresh jobs go straight from memory; a partition without
+// demand, or one that does not fit the memory budget, goes *behind* and is read back later. Reads of many partitions
+// are multiplexed into few statements. Nothing here is durable: whatever is lost is read again from Postgres.
+
+import type { JobState, QueueName } from '../job.ts';
+import { isTerminal } from '../job.ts';
+import type { HandedJobs, JobStatus, QueueStats } from './contract.ts';
+import { readReceivedAt } from './job-row.ts';
+import { createPartition, dropTail, isForgettable, mayReport, type Partition, type StoredRow } from './partition.ts';
+
+/** Rows of one `jobs` message: small enough that handling it fits a scheduler slice. */
+const messageRowsMax = 128;
+/** Partitions served by one backlog statement. */
+const readPartitionsMax = 512;
+/** A partition with work that nobody opened is woken again after this long: the wake-up is an at-most-once message. */
+const wakeAgainMs = 1_000;
+
+export interface RangeRead {
+  partition: string;
+  afterId: number;
+  limit: number;
+}
+
+/** Reads committed rows back. Both answer by partition, rows ascending by id. */
+export interface JobReader {
+  readRanges(queue: QueueName, ranges: readonly RangeRead[], upToId: number): Promise<Map<string, StoredRow[]>>;
+  readIds(queue: QueueName, jobIds: readonly number[]): Promise<Map<number, StoredRow>>;
+}
+
+export interface HandOffOptions {
+  reader: JobReader;
+  /** False: the message was refused; the consumer is woken again later. */
+  hand(queue: QueueName, partition: string, message: HandedJobs): boolean;
+  wake(queue: QueueName, partition: string): void;
+  /** Highest id such that every job up to it is committed. */
+  watermark(): number;
+  nowMs(): number;
+  /** A read failed (storage away): the caller reports it and calls `resume` when it may be tried again. */
+  onReadFailed(error: Error): void;
+  bytesMax: number;
+  readRowsMax: number;
+}
+
+export class HandOff {
+  readonly #options: HandOffOptions;
+  readonly #partitions = new Map<QueueName, Map<string, Partition>>();
+  /** Partitions with unfinished jobs and no consumer. */
+  readonly #unattended = new Set<Partition>();
+  /** Partitions waiting for a backlog read. */
+  readonly #readQueue = new Set<Partition>();
+  #reading = false;
+  #bytes = 0;
+
+  constructor(options: HandOffOptions) {
+    this.#options = options;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get hasUnattended(): boolean {
+    return this.#unattended.size > 0;
+  }
+
+  /** Puts a partition back as recovery found it (recovery.ts). */
+  restore(found: {
+    queue: QueueName;
+    key: string;
+    cursor: number;
+    lastStored: number;
+    pending: number;
+    outstanding: ReadonlyMap<number, JobStatus | undefined>;
+  }): void {
+    const partition = this.#partition(found.queue, found.key, found.cursor);
+    partition.lastStored = found.lastStored;
+    partition.pending = found.pending;
+    partition.behind = found.lastStored > found.cursor;
+    const receivedAtMs = this.#options.nowMs();
+    for (const [jobId, status] of found.outstanding) partition.outstanding.set(jobId, { receivedAtMs, status });
+    this.#unattended.add(partition);
+  }
+
+  /** A committed row. Rows of one partition come in id order. */
+  stored(queue: QueueName, key: string, row: StoredRow): Partition {
+    const partition = this.#partition(queue, key, row.jobId - 1);
+    partition.pending += 1;
+    partition.lastStored = row.jobId;
+    const fits = this.#bytes + row.bytes.byteLength <= this.#options.bytesMax;
+    if (partition.reading) {
+      if (fits && !partition.spilled) this.#keep(partition, row);
+      else partition.spilled = true;
+    } else if (!partition.behind && fits) this.#keep(partition, row);
+    else partition.behind = true;
+    return partition;
+  }
+
+  /** After a group's rows were all `stored`: serves those who wait, wakes those who do not know yet. */
+  serve(partitions: Iterable<Partition>): void {
+    for (const partition of partitions) {
+      if (partition.session === 0) this.#wake(partition);
+      else this.#hand(partition);
+    }
+  }
+
+  open(queue: QueueName, key: string, session: number): void {
+    const partition = this.#partition(queue, key, this.#options.watermark());
+    partition.session = session;
+    partition.demand = 0;
+    partition.rehand = [];
+    partition.opening = true;
+    this.#unattended.delete(partition);
+    this.#finishOpening(partition);
+  }
+
+  pull(queue: QueueName, key: string, session: number, slots: number): void {
+    const partition = this.#find(queue, key);
+    if (partition?.session !== session) return;
+    partition.demand += slots;
+    this.#hand(partition);
+  }
+
+  close(queue: QueueName, key: string, session: number): void {
+    const partition = this.#find(queue, key);
+    if (partition?.session !== session) return;
+    this.#abandon(partition);
+    if (isForgettable(partition)) this.#forget(partition);
+    else if (partition.pending > 0) this.#wake(partition);
+  }
+
+  /** True when `session` may report on all of `jobIds`; then they count as being committed until `reported`. */
+  beginReport(queue: QueueName, key: string, session: number, jobIds: Iterable<number>): Partition | undefined {
+    const partition = this.#find(queue, key);
+    if (partition === undefined) return undefined;
+    for (const jobId of jobIds) if (!mayReport(partition, session, jobId)) return undefined;
+    if (partition.session !== session) return undefined;
+    partition.commitsInFlight += 1;
+    return partition;
+  }
+
+  /** The report's transaction ended. `committed` false leaves every job unfinished. */
+  endReport(partition: Partition, succeeded: Iterable<number>, statuses: readonly JobStatus[], committed: boolean): void {
+    partition.commitsInFlight -= 1;
+    if (committed) {
+      for (const jobId of succeeded) this.#finish(partition, jobId, 'succeeded');
+      for (const status of statuses) {
+        const outstanding = partition.outstanding.get(status.jobId);
+        if (outstanding !== undefined) outstanding.status = status;
+        this.#finish(partition, status.jobId, status.state);
+      }
+    }
+    if (partition.opening) this.#finishOpening(partition);
+    if (isForgettable(partition)) this.#forget(partition);
+  }
+
+  /** Wakes what was woken in vain. Call about once a second while `hasUnattended`. */
+  sweep(): void {
+    const now = this.#options.nowMs();
+    for (const partition of [...this.#unattended]) {
+      if (now - partition.wokenAtMs >= wakeAgainMs) this.#wake(partition);
+    }
+  }
+
+  /** A thread was lost: its consumers are gone without a word. Those alive ignore the wake-up. */
+  wakeAll(): void {
+    for (const partition of this.#all()) if (partition.pending > 0) this.#options.wake(partition.queue, partition.key);
+  }
+
+  /** Tries reads again after `onReadFailed`. */
+  resume(): void {
+    for (const partition of this.#all()) if (partition.session !== 0) this.#hand(partition);
+  }
+
+  stats(): QueueStats[] {
+    const now = this.#options.nowMs();
+    const stats: QueueStats[] = [];
+    for (const [queue, partitions] of this.#partitions) {
+      const rows = [...partitions.values()];
+      const ages = rows.filter((one) => one.pending > 0).map((one) => now - oldestReceivedAt(one, now));
+      stats.push({
+        queue,
+        pending: rows.reduce((sum, one) => sum + one.pending, 0),
+        oldestAgeMs: ages.reduce((oldest, age) => Math.max(oldest, age), 0),
+        partitions: rows.map((one) => ({
+          partition: one.key,
+          pending: one.pending,
+          handedOut: one.outstanding.size,
+          behind: one.behind,
+          open: one.session !== 0,
+        })),
+      });
+    }
+    return stats;
+  }
+
+  *#all(): Iterable<Partition> {
+    for (const partitions of this.#partitions.values()) yield* partitions.values();
+  }
+
+  #find(queue: QueueName, key: string): Partition | undefined {
+    return this.#partitions.get(queue)?.get(key);
+  }
+
+  #partition(queue: QueueName, key: string, cursor: number): Partition {
+    let partitions = this.#partitions.get(queue);
+    if (partitions === undefined) {
+      partitions = new Map();
+      this.#partitions.set(queue, partitions);
+    }
+    let partition = partitions.get(key);
+    if (partition === undefined) {
+      partition = createPartition(queue, key, cursor);
+      partitions.set(key, partition);
+    }
+    return partition;
+  }
+
+  #forget(partition: Partition): void {
+    this.#unattended.delete(partition);
+    this.#readQueue.delete(partition);
+    this.#bytes -= dropTail(partition);
+    this.#partitions.get(partition.queue)?.delete(partition.key);
+  }
+
+  #keep(partition: Partition, row: StoredRow): void {
+    partition.tail.push(row);
+    partition.tailBytes += row.bytes.byteLength;
+    this.#bytes += row.bytes.byteLength;
+  }
+
+  #wake(partition: Partition): void {
+    this.#unattended.add(partition);
+    const now = this.#options.nowMs();
+    if (now - partition.wokenAtMs < wakeAgainMs) return;
+    partition.wokenAtMs = now;
+    this.#options.wake(partition.queue, partition.key);
+  }
+
+  #abandon(partition: Partition): void {
+    partition.session = 0;
+    partition.demand = 0;
+    partition.rehand = [];
+    partition.opening = false;
+    partition.wokenAtMs = 0;
+  }
+
+  /** The jobs of older sessions come again, but only once it is known which of them were finished. */
+  #finishOpening(partition: Partition): void {
+    if (partition.commitsInFlight > 0) return;
+    partition.opening = false;
+    partition.rehand = [...partition.outstanding.keys()].sort((a, b) => a - b);
+    this.#hand(partition);
+  }
+
+  #finish(partition: Partition, jobId: number, state: JobState): void {
+    if (!isTerminal(state)) return;
+    if (partition.outstanding.delete(jobId)) partition.pending -= 1;
+    if (partition.pending === 0) this.#unattended.delete(partition);
+  }
+
+  #hand(partition: Partition): void {
+    while (partition.session !== 0 && partition.demand > 0 && !partition.opening && !partition.reading) {
+      if (partition.rehand.length > 0) return this.#queueRead(partition);
+      if (partition.tail.length === 0) {
+        if (partition.behind) this.#queueRead(partition);
+        return;
+      }
+      const rows = partition.tail.splice(0, Math.min(partition.demand, messageRowsMax));
+      for (const row of rows) {
+        partition.tailBytes -= row.bytes.byteLength;
+        this.#bytes -= row.bytes.byteLength;
+      }
+      if (!this.#handRows(partition, rows, partition.cursor)) return;
+    }
+  }
+
+  /** Sends rows; when refused, the session counts as lost and the rows as never handed out. */
+  #handRows(partition: Partition, rows: readonly StoredRow[], afterId: number): boolean {
+    const statuses: JobStatus[] = [];
+    for (const row of rows) {
+      const known = partition.outstanding.get(row.jobId);
+      if (known?.status !== undefined) statuses.push(known.status);
+    }
+    const bytes = Buffer.concat(rows.map((row) => row.bytes));
+    const message: HandedJobs = {
+      kind: 'jobs',
+      session: partition.session,
+      rows: bytes,
+      count: rows.length,
+      afterId,
+      statuses,
+    };
+    if (!this.#options.hand(partition.queue, partition.key, message)) {
+      this.#bytes -= dropTail(partition);
+      partition.behind = partition.lastStored > partition.cursor;
+      this.#abandon(partition);
+      this.#unattended.add(partition);
+      return false;
+    }
+    partition.demand -= rows.length;
+    for (const row of rows) {
+      if (!partition.outstanding.has(row.jobId)) {
+        partition.outstanding.set(row.jobId, { receivedAtMs: readReceivedAt(row.bytes, 0), status: undefined });
+      }
+      if (row.jobId > partition.cursor) partition.cursor = row.jobId;
+    }
+    return true;
+  }
+
+  #queueRead(partition: Partition): void {
+    this.#readQueue.add(partition);
+    if (this.#reading) return;
+    this.#reading = true;
+    // Never rejects: a failed read is reported through onReadFailed.
+    void this.#readAll();
+  }
+
+  async #readAll(): Promise<void> {
+    while (this.#readQueue.size > 0) {
+      // Taken in the same turn in which the round's tails are dropped: what is committed later goes to the tails.
+      const upToId = this.#options.watermark();
+      const round = this.#nextRound();
+      try {
+        await this.#readRound(round, upToId);
+      } catch (error) {
+        for (const partition of round) this.#endRead(partition, false);
+        this.#readQueue.clear();
+        this.#reading = false;
+        this.#options.onReadFailed(error instanceof Error ? error : new Error(String(error)));
+        return;
+      }
+    }
+    this.#reading = false;
+  }
+
+  /** The next partitions of one queue, in the order in which they asked. */
+  #nextRound(): Partition[] {
+    const round: Partition[] = [];
+    for (const partition of this.#readQueue) {
+      const first = round[0];
+      if (round.length >= readPartitionsMax) break;
+      if (first !== undefined && first.queue !== partition.queue) continue;
+      this.#readQueue.delete(partition);
+      if (partition.session === 0 || partition.demand === 0 || partition.opening) continue;
+      round.push(partition);
+    }
+    for (const partition of round) {
+      partition.reading = true;
+      partition.spilled = false;
+      // Rows committed from now on are above the watermark of this read and follow it without a gap.
+      if (partition.rehand.length === 0) this.#bytes -= dropTail(partition);
+      else partition.spilled = true;
+    }
+    return round;
+  }
+
+  async #readRound(round: readonly Partition[], upToId: number): Promise<void> {
+    const again = round.filter((one) => one.rehand.length > 0);
+    const behind = round.filter((one) => one.rehand.length === 0);
+    const queue = round[0]?.queue;
+    if (queue === undefined) return;
+    if (again.length > 0) await this.#readAgain(queue, again);
+    if (behind.length > 0) await this.#readBehind(queue, behind, upToId);
+  }
+
+  async #readAgain(queue: QueueName, partitions: readonly Partition[]): Promise<void> {
+    const wanted = partitions.map((one) => ({
+      partition: one,
+      session: one.session,
+      jobIds: one.rehand.slice(0, Math.min(one.demand, messageRowsMax)),
+    }));
+    const rows = await this.#options.reader.readIds(
+      queue,
+      wanted.flatMap((one) => one.jobIds),
+    );
+    for (const { partition, session, jobIds } of wanted) {
+      // Keep what arrived before: only the tail's contiguity matters, and a re-read leaves the cursor alone.
+      partition.behind = partition.behind || partition.lastStored > partition.cursor;
+      this.#bytes -= dropTail(partition);
+      partition.reading = false;
+      if (partition.session === session && !partition.opening) {
+        partition.rehand.splice(0, jobIds.length);
+        const found = jobIds.flatMap((jobId) => rows.get(jobId) ?? []);
+        if (found.length > 0) this.#handRows(partition, found, -1);
+      }
+      this.#hand(partition);
+    }
+  }
+
+  async #readBehind(queue: QueueName, partitions: readonly Partition[], upToId: number): Promise<void> {
+    const share = Math.max(1, Math.ceil(this.#options.readRowsMax / partitions.length));
+    const wanted = partitions.map((one) => ({
+      partition: one,
+      session: one.session,
+      range: { partition: one.key, afterId: one.cursor, limit: Math.min(one.demand, share) },
+    }));
+    const rows = await this.#options.reader.readRanges(
+      queue,
+      wanted.map((one) => one.range),
+      upToId,
+    );
+    for (const { partition, session, range } of wanted) {
+      const found = rows.get(partition.key) ?? [];
+      const same = partition.session === session && !partition.opening;
+      this.#endRead(partition, same && found.length < range.limit);
+      if (same) this.#handChunks(partition, found);
+      this.#hand(partition);
+    }
+  }
+
+  /** `complete`: everything up to the read's watermark was read, so the tail that grew meanwhile follows it. */
+  #endRead(partition: Partition, complete: boolean): void {
+    partition.reading = false;
+    if (complete && !partition.spilled) partition.behind = false;
+    else {
+      this.#bytes -= dropTail(partition);
+      partition.behind = partition.lastStored > partition.cursor;
+    }
+  }
+
+  #handChunks(partition: Partition, rows: readonly StoredRow[]): void {
+    for (let at = 0; at < rows.length; at += messageRowsMax) {
+      if (!this.#handRows(partition, rows.slice(at, at + messageRowsMax), partition.cursor)) return;
+    }
+  }
+}
+
+function oldestReceivedAt(partition: Partition, fallback: number): number {
+  for (const job of partition.outstanding.values()) return job.receivedAtMs;
+  const first = partition.tail[0];
+  return first === undefined ? fallback : readReceivedAt(first.bytes, 0);
+}

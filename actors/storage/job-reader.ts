@@ -1,0 +1,102 @@
+// Reads committed jobs back: ranges of many partitions in one statement, or single jobs by id. Rows come by binary
+// COPY, which is the form in which they travel anyway (job-row.ts), so nothing is decoded here but ids and keys.
+
+import type { PostgresSession } from '../../transport/index.ts';
+import type { QueueName } from '../job.ts';
+import { type Dataset, type DatasetList, jobsTable } from './datasets.ts';
+import type { JobReader, RangeRead } from './hand-off.ts';
+import { jobColumns, readJobId, readPartition, rowOffsets } from './job-row.ts';
+import type { StoredRow } from './partition.ts';
+
+export interface JobReaderOptions {
+  /** A session that is not the lane's: reads must never wait behind a commit, nor the other way round. */
+  session(): Promise<PostgresSession>;
+  datasets: ReadonlyMap<QueueName, DatasetList>;
+}
+
+export function createJobReader(options: JobReaderOptions): JobReader {
+  return {
+    readRanges: (queue, ranges, upToId) => readRanges(options, queue, ranges, upToId),
+    readIds: (queue, jobIds) => readIds(options, queue, jobIds),
+  };
+}
+
+async function readRanges(
+  options: JobReaderOptions,
+  queue: QueueName,
+  ranges: readonly RangeRead[],
+  upToId: number,
+): Promise<Map<string, StoredRow[]>> {
+  const found = new Map<string, StoredRow[]>(ranges.map((range) => [range.partition, []]));
+  const lowest = Math.min(...ranges.map((range) => range.afterId));
+  for (const dataset of datasetsOf(options, queue)) {
+    if (dataset.lastJobId !== 0 && dataset.lastJobId <= lowest) continue;
+    if (dataset.firstJobId > upToId) break;
+    const open = ranges.filter((range) => (found.get(range.partition)?.length ?? 0) < range.limit);
+    if (open.length === 0) break;
+    const session = await options.session();
+    const rows = await session.copyOut(rangesSql(dataset, open, found, upToId));
+    for (const { partition, row } of splitRows(rows)) found.get(partition)?.push(row);
+  }
+  return found;
+}
+
+async function readIds(
+  options: JobReaderOptions,
+  queue: QueueName,
+  jobIds: readonly number[],
+): Promise<Map<number, StoredRow>> {
+  const found = new Map<number, StoredRow>();
+  for (const dataset of datasetsOf(options, queue)) {
+    const here = jobIds.filter((id) => id >= dataset.firstJobId && (dataset.lastJobId === 0 || id <= dataset.lastJobId));
+    if (here.length === 0) continue;
+    const session = await options.session();
+    const rows = await session.copyOut(
+      `copy (select ${jobColumns} from ${jobsTable(dataset)} where job_id = any('{${here.join(',')}}'::bigint[])
+       order by job_id) to stdout (format binary)`,
+    );
+    for (const { row } of splitRows(rows)) found.set(row.jobId, row);
+  }
+  return found;
+}
+
+function datasetsOf(options: JobReaderOptions, queue: QueueName): readonly Dataset[] {
+  return options.datasets.get(queue)?.all ?? [];
+}
+
+/** COPY takes no parameters, so values are written into the text: numbers as they are, keys quoted. */
+function rangesSql(
+  dataset: Dataset,
+  ranges: readonly RangeRead[],
+  found: ReadonlyMap<string, StoredRow[]>,
+  upToId: number,
+): string {
+  const values = ranges.map((range) => {
+    const limit = range.limit - (found.get(range.partition)?.length ?? 0);
+    return `(${quoted(range.partition)}, ${range.afterId}::bigint, ${limit})`;
+  });
+  return `copy (
+    select ${jobColumns.replaceAll(/\w+/g, 'job.$&')}
+    from (values ${values.join(', ')}) as range (key, after_id, row_limit)
+    cross join lateral (
+      select ${jobColumns} from ${jobsTable(dataset)}
+      where partition = range.key and job_id > range.after_id and job_id <= ${upToId}
+      order by job_id limit range.row_limit
+    ) as job
+  ) to stdout (format binary)`;
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+function splitRows(rows: Buffer): { partition: string; row: StoredRow }[] {
+  const offsets = rowOffsets(rows);
+  const split: { partition: string; row: StoredRow }[] = [];
+  for (let index = 0; index + 1 < offsets.length; index += 1) {
+    const start = offsets[index] ?? 0;
+    const row = { jobId: readJobId(rows, start), bytes: rows.subarray(start, offsets[index + 1]) };
+    split.push({ partition: readPartition(rows, start), row });
+  }
+  return split;
+}

@@ -1,0 +1,263 @@
+// A lane is a log with one writer: one connection, one transaction in flight. Whatever arrives while it commits forms
+// the next group (group commit without a timer). Ids are known before the commit, so that a group whose reply was lost
+// is retried with the same ids or recognised as committed. Nobody ever sees half a group.
+//
+// States: idle → writing → idle; writing → away (no connection; retries with backoff, nothing is lost) → writing;
+// any → fenced (another process took the lane over, or the actor was restarted; final, nothing is written any more).
+
+import { type PostgresError, type PostgresSession, TransportError } from '../../transport/index.ts';
+import type { QueueName } from '../job.ts';
+import type { Commit } from './contract.ts';
+import { type DatasetList, ledgerTable, rollSql } from './datasets.ts';
+import { assignJobIds, buildGroup, type GroupWrite, type NumberedJobs } from './group.ts';
+import { wasCommitted, writeGroup } from './group-writer.ts';
+import { type LaneOwnership, reserveJobIds } from './ownership.ts';
+
+const retryDelayMsMin = 50;
+const retryDelayMsMax = 2_000;
+
+/** One sender's commit on its way into a group. */
+export interface Submission<Tag> {
+  commit: Commit;
+  /** Where the rows of `commit.jobs` start, by entry (job-row.ts `rowOffsets`): checked before it was submitted. */
+  offsets: readonly (readonly number[])[];
+  rows: number;
+  bytes: number;
+  /** The caller's own record of it; comes back with the outcome. */
+  tag: Tag;
+}
+
+export interface LaneOptions<Tag> {
+  /** A new connection that owns the lane (ownership.ts); called again after the old one broke. */
+  connect(): Promise<{ session: PostgresSession; ownership: LaneOwnership }>;
+  datasets: ReadonlyMap<QueueName, DatasetList>;
+  ledgerNumber(): number;
+  /** In the same turn: the watermark has moved, rows may be handed out, senders answered. */
+  onCommitted(group: GroupWrite, submissions: readonly Submission<Tag>[]): void;
+  /** Postgres refused this very submission's data; nothing of it was kept. */
+  onRefused(submission: Submission<Tag>, error: PostgresError): void;
+  /** The lane cannot write any more. */
+  onFenced(error: Error): void;
+  /** Postgres is away or in trouble; the lane goes on trying. */
+  onTrouble(error: Error): void;
+  nowMs(): number;
+  delay(ms: number): Promise<void>;
+  groupRowsMax: number;
+  groupBytesMax: number;
+  copyRowsMin: number;
+  datasetRowsMax: number;
+  datasetBytesMax: number;
+}
+
+interface Numbered<Tag> extends Submission<Tag> {
+  numbered: readonly NumberedJobs[];
+}
+
+export class Lane<Tag> {
+  readonly #options: LaneOptions<Tag>;
+  #queue: Submission<Tag>[] = [];
+  #queuedBytes = 0;
+  #session: PostgresSession | undefined;
+  #ownership: LaneOwnership;
+  #watermark: number;
+  #running = false;
+  #fenced: Error | undefined;
+  #ledgerInUse: number | undefined;
+  #idle: (() => void)[] = [];
+
+  constructor(options: LaneOptions<Tag>, session: PostgresSession, ownership: LaneOwnership) {
+    this.#options = options;
+    this.#session = session;
+    this.#ownership = ownership;
+    this.#watermark = ownership.nextJobId - 1;
+  }
+
+  /** Every job with an id up to here is committed, or never will be. */
+  get watermark(): number {
+    return this.#watermark;
+  }
+
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  /** The ledger table that the group in flight writes to. */
+  get ledgerInUse(): number | undefined {
+    return this.#ledgerInUse;
+  }
+
+  get connected(): boolean {
+    return this.#session !== undefined && this.#session.broken === undefined;
+  }
+
+  submit(submission: Submission<Tag>): void {
+    // Whoever waits is told by its deadline, or by the end of this actor.
+    if (this.#fenced !== undefined) return;
+    this.#queue.push(submission);
+    this.#queuedBytes += submission.bytes;
+    if (this.#running) return;
+    this.#running = true;
+    // Never rejects: #run reports through the callbacks.
+    void this.#run();
+  }
+
+  /** Resolves when everything submitted so far is decided. */
+  drained(): Promise<void> {
+    if (!this.#running) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Gives the lane up. `afterDrain` false: at once, whatever is in flight. */
+  async close(afterDrain: boolean): Promise<void> {
+    if (afterDrain) await this.drained();
+    else this.#fenced = new TransportError('LANE_CLOSED', 'the storage actor was restarted', { retryable: true });
+    await this.#session?.close();
+    this.#session = undefined;
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#queue.length > 0) {
+        await this.#rollFullDatasets();
+        const group = this.#takeGroup();
+        await this.#reserve(group);
+        await this.#commitGroup(this.#number(group));
+      }
+    } catch (error) {
+      this.#queue = [];
+      const closed = this.#fenced !== undefined;
+      this.#fenced ??= error instanceof Error ? error : new Error(String(error));
+      if (!closed) this.#options.onFenced(this.#fenced);
+    }
+    this.#running = false;
+    for (const idle of this.#idle.splice(0)) idle();
+  }
+
+  #takeGroup(): Submission<Tag>[] {
+    let rows = 0;
+    let bytes = 0;
+    let taken = 0;
+    for (const submission of this.#queue) {
+      if (taken > 0 && (rows + submission.rows > this.#options.groupRowsMax || bytes > this.#options.groupBytesMax)) break;
+      rows += submission.rows;
+      bytes += submission.bytes;
+      taken += 1;
+    }
+    this.#queuedBytes -= bytes;
+    return this.#queue.splice(0, taken);
+  }
+
+  /** One id for every job, and one for the group itself. */
+  async #reserve(group: readonly Submission<Tag>[]): Promise<void> {
+    const count = group.reduce((sum, one) => sum + one.commit.jobs.reduce((jobs, stored) => jobs + stored.count, 1), 1);
+    await this.#untilDecided((session) => reserveJobIds(session, this.#ownership, count));
+  }
+
+  #number(group: readonly Submission<Tag>[]): Numbered<Tag>[] {
+    return group.map((submission) => {
+      const { numbered, nextId } = assignJobIds(submission, this.#ownership.nextJobId);
+      this.#ownership.nextJobId = nextId;
+      return { ...submission, numbered };
+    });
+  }
+
+  async #commitGroup(group: readonly Numbered<Tag>[]): Promise<void> {
+    const groupId = this.#ownership.nextJobId;
+    this.#ownership.nextJobId += 1;
+    const ledgerNumber = this.#options.ledgerNumber();
+    this.#ledgerInUse = ledgerNumber;
+    const write = buildGroup(group, {
+      groupId,
+      datasets: this.#options.datasets,
+      ledgerNumber,
+      nowMs: this.#options.nowMs(),
+    });
+    const refused = await this.#write(write, ledgerTable(ledgerNumber));
+    this.#ledgerInUse = undefined;
+    if (refused === undefined) {
+      this.#settle(write);
+      this.#options.onCommitted(write, group);
+      return;
+    }
+    const [only] = group;
+    if (group.length === 1 && only !== undefined) {
+      this.#options.onRefused(only, refused);
+      return;
+    }
+    // Somebody's data is refused: halve until only the culprit fails. Order of ids is order of commits all the same.
+    const half = Math.ceil(group.length / 2);
+    await this.#commitGroup(group.slice(0, half));
+    await this.#commitGroup(group.slice(half));
+  }
+
+  #settle(write: GroupWrite): void {
+    for (const { dataset, row } of write.placed) {
+      dataset.rows += 1;
+      dataset.bytes += row.bytes.byteLength;
+      if (row.jobId > this.#watermark) this.#watermark = row.jobId;
+    }
+    for (const [dataset, jobs] of write.finished) dataset.finished += jobs;
+  }
+
+  /** Undefined when committed; the error when Postgres refuses the data. */
+  #write(write: GroupWrite, ledger: string): Promise<PostgresError | undefined> {
+    let again = false;
+    return this.#untilDecided(async (session) => {
+      if (again && (await wasCommitted(session, ledger, write.groupId))) return undefined;
+      again = true;
+      try {
+        await writeGroup(session, write, this.#ownership, this.#options.copyRowsMin);
+        return undefined;
+      } catch (error) {
+        if (isRefusal(error)) return error;
+        throw error;
+      }
+    });
+  }
+
+  /** Runs `work` on a good connection until it neither fails for lack of Postgres nor throws for ever. */
+  async #untilDecided<Value>(work: (session: PostgresSession) => Promise<Value>): Promise<Value> {
+    let delayMs = retryDelayMsMin;
+    for (;;) {
+      if (this.#fenced !== undefined) throw this.#fenced;
+      try {
+        return await work(await this.#connection());
+      } catch (error) {
+        if (isFenced(error)) throw error;
+        this.#options.onTrouble(error instanceof Error ? error : new Error(String(error)));
+        await this.#options.delay(delayMs);
+        delayMs = Math.min(delayMs * 2, retryDelayMsMax);
+      }
+    }
+  }
+
+  async #connection(): Promise<PostgresSession> {
+    if (this.#session !== undefined && this.#session.broken === undefined) return this.#session;
+    this.#session = undefined;
+    const { session, ownership } = await this.#options.connect();
+    this.#session = session;
+    // Ids already given to the group in hand stay: the new block begins above them.
+    this.#ownership = ownership;
+    return session;
+  }
+
+  async #rollFullDatasets(): Promise<void> {
+    for (const list of this.#options.datasets.values()) {
+      const live = list.live;
+      if (live.rows < this.#options.datasetRowsMax && live.bytes < this.#options.datasetBytesMax) continue;
+      const lastJobId = this.#ownership.nextJobId - 1;
+      await this.#untilDecided((session) => session.query(rollSql(live, lastJobId)));
+      list.roll(lastJobId, this.#options.nowMs());
+    }
+  }
+}
+
+function isRefusal(error: unknown): error is PostgresError {
+  const category = error instanceof TransportError ? Reflect.get(error, 'category') : undefined;
+  return category === 'data' || category === 'constraint';
+}
+
+function isFenced(error: unknown): boolean {
+  if (!(error instanceof TransportError)) return false;
+  return error.code === 'LANE_FENCED' || Reflect.get(error, 'category') === 'fenced';
+}

@@ -1,0 +1,74 @@
+// Who may write a lane. The owner holds a session advisory lock for as long as its connection lives, and an epoch
+// that every commit checks inside Postgres: a writer that was replaced while it was away cannot commit any more.
+
+import { strict as assert } from 'node:assert';
+import { type PostgresSession, TransportError } from '../../transport/index.ts';
+
+/** First key of the advisory locks; the second is the lane. The fence (0001-jobs.sql) uses 725101. */
+const ownerLockClass = 725_102;
+const fenceLockClass = 725_101;
+/** Ids reserved at once. A restart skips what is left of a block; 2^44 ids per lane last for ever. */
+export const jobIdBlock = 1_048_576;
+/** Job ids of lane L start at L × 2^44, so that ids of all lanes are distinct and stay below 2^53. */
+export const laneIdSpan = 2 ** 44;
+
+export interface LaneOwnership {
+  lane: number;
+  epoch: number;
+  nextJobId: number;
+  /** First id that is not ours any more. */
+  blockEnd: number;
+}
+
+/** Another process owns the lane. */
+export class LaneOwnedError extends TransportError {
+  constructor(lane: number) {
+    super('LANE_OWNED', `lane ${lane} of this database is owned by another running Sluice process`, {
+      retryable: true,
+    });
+    this.name = 'LaneOwnedError';
+  }
+}
+
+/** Takes the lane over: waits for no one, fences every older writer. Throws LaneOwnedError when it is held. */
+export async function takeLane(session: PostgresSession, lane: number, owner: string): Promise<LaneOwnership> {
+  const lock = await session.query<{ held: boolean }>('select pg_try_advisory_lock($1::int, $2::int) as held', [
+    ownerLockClass,
+    lane,
+  ]);
+  if (lock.rows[0]?.held !== true) throw new LaneOwnedError(lane);
+  await session.query('begin');
+  try {
+    // Waits for transactions of the former owner that passed the fence; later ones see the new epoch.
+    await session.query('select pg_advisory_xact_lock($1::int, $2::int)', [fenceLockClass, lane]);
+    const { rows } = await session.query<{ epoch: number; next_job_id: number }>(
+      `insert into sluice_lanes as l (lane, epoch, next_job_id, owner) values ($1, 1, $2, $3)
+       on conflict (lane) do update
+         set epoch = l.epoch + 1, next_job_id = l.next_job_id + $4, owner = excluded.owner, taken_at = now()
+       returning epoch, next_job_id`,
+      [lane, lane * laneIdSpan + 1 + jobIdBlock, owner, jobIdBlock],
+    );
+    await session.query('commit');
+    const [row] = rows;
+    assert.ok(row, 'expected the lane row that was just written');
+    return { lane, epoch: row.epoch, nextJobId: row.next_job_id - jobIdBlock, blockEnd: row.next_job_id };
+  } catch (error) {
+    if (session.broken === undefined) await session.query('rollback').catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Makes sure that `count` ids are left, reserving further blocks when they are not. */
+export async function reserveJobIds(session: PostgresSession, owned: LaneOwnership, count: number): Promise<void> {
+  if (owned.nextJobId + count <= owned.blockEnd) return;
+  const blocks = Math.ceil(count / jobIdBlock) * jobIdBlock;
+  const { rows } = await session.query<{ next_job_id: number }>(
+    'update sluice_lanes set next_job_id = next_job_id + $2 where lane = $1 and epoch = $3 returning next_job_id',
+    [owned.lane, blocks, owned.epoch],
+  );
+  const [row] = rows;
+  if (row === undefined) {
+    throw new TransportError('LANE_FENCED', `lane ${owned.lane} was taken over by another process`, {});
+  }
+  owned.blockEnd = row.next_job_id;
+}

@@ -1,0 +1,236 @@
+// The consumer's side of the session protocol of contract.ts, once for all stages: open, pull, accept, commit, and
+// open again when anything about the session is in doubt. A stage is left with its own work.
+//
+//   closed --open--> open --lose--> closed, with a timer that opens again under a new session
+//                    open --close--> closed for good
+//
+// A session is lost when a commit was answered `stale`, when its answer did not come, or when jobs are missing between
+// two hand-outs. Nothing has to be repaired then: the storage actor hands out again whatever is unfinished.
+
+import type { ActorContext, ActorRef } from '../../runtime/index.ts';
+import type { Job, QueueName } from '../job.ts';
+import {
+  type Commit,
+  type CommitReply,
+  type ConsumerMessage,
+  type DoneRun,
+  type HandedJobs,
+  type JobStatus,
+  laneOf,
+  type LedgerDelta,
+  type StorageMessage,
+  type StoredJobs,
+  storageKind,
+} from './contract.ts';
+import { predecessorOf } from './done-runs.ts';
+import { readJobs } from './job-row.ts';
+
+/** What a consumer actor receives for its session; its own messages come on top. */
+export type SessionMessage = ConsumerMessage | { kind: 'openSession' } | CommitSettled;
+
+export interface CommitSettled {
+  kind: 'commitSettled';
+  session: number;
+  /** From `commit`. */
+  ticket: number;
+  /** Undefined when there was no answer. */
+  reply: CommitReply | undefined;
+  /** Why there was no answer. */
+  failure: string;
+}
+
+export interface HandedJob {
+  job: Job;
+  /** For done-runs.ts. */
+  afterId: number;
+  /** True when an older session had it: it may have been worked on before. */
+  again: boolean;
+  status: JobStatus | undefined;
+}
+
+export interface Results {
+  jobs: StoredJobs[];
+  runs: DoneRun[];
+  statuses: JobStatus[];
+  ledger: LedgerDelta[];
+}
+
+export interface SessionOptions {
+  queue: QueueName;
+  /** Jobs the actor may hold at once. */
+  slots: number;
+  commitTimeoutMs: number;
+  /** False: not yet, try again shortly (the workspace has not arrived on this thread). */
+  isReady(): boolean;
+}
+
+const reopenBackoffMsMin = 100;
+const reopenBackoffMsMax = 10_000;
+const readyRetryMs = 50;
+/** Wake-ups younger than the session were on their way when it was opened. */
+const wakeGraceMs = 500;
+const timerName = 'openSession';
+
+export class PartitionSession<Message> {
+  readonly #context: ActorContext<Message | SessionMessage>;
+  readonly #options: SessionOptions;
+  readonly #storage: ActorRef<StorageMessage>;
+  readonly #unsettled = new Set<Promise<unknown>>();
+  /** 0 = closed. */
+  #session = 0;
+  #openedAtMs = 0;
+  #lastFreshId = -1;
+  #losses = 0;
+  #tickets = 0;
+  #closed = false;
+
+  constructor(context: ActorContext<Message | SessionMessage>, options: SessionOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.#storage = context.ref<StorageMessage>(storageKind, laneOf(options.queue, context.key));
+  }
+
+  get isOpen(): boolean {
+    return this.#session !== 0;
+  }
+
+  get commitsInFlight(): number {
+    return this.#unsettled.size;
+  }
+
+  /** From onStart and for `openSession`. A no-op when it is open already. */
+  open(): void {
+    if (this.#closed || this.#session !== 0) return;
+    if (!this.#options.isReady()) {
+      this.#context.schedule(timerName, readyRetryMs, { kind: 'openSession' });
+      return;
+    }
+    const { clock, random, key } = this.#context;
+    this.#session = 1 + random.integer(2 ** 48);
+    this.#openedAtMs = clock.monotonicMs();
+    this.#lastFreshId = -1;
+    this.#storage.tell({ kind: 'openPartition', queue: this.#options.queue, partition: key, session: this.#session });
+    this.pull(this.#options.slots);
+  }
+
+  /** For `jobsReady`: the storage actor believes that nobody is here. Asks it, when that can be true. */
+  wake(): void {
+    if (this.#session === 0) this.open();
+    else if (this.#context.clock.monotonicMs() - this.#openedAtMs >= wakeGraceMs && this.#unsettled.size === 0) {
+      this.commit({ jobs: [], runs: [], statuses: [], ledger: [] });
+    }
+  }
+
+  /** The jobs of a hand-out, or undefined when they are not for this session. */
+  accept(message: HandedJobs): HandedJob[] | undefined {
+    if (this.#session === 0 || message.session !== this.#session) return undefined;
+    const again = message.afterId < 0;
+    if (!again) {
+      if (this.#lastFreshId >= 0 && message.afterId > this.#lastFreshId) {
+        this.lose('jobs are missing between two hand-outs');
+        return undefined;
+      }
+    }
+    const statuses = new Map(message.statuses.map((status) => [status.jobId, status]));
+    const handed: HandedJob[] = [];
+    let previousId = again ? -1 : Math.max(message.afterId, this.#lastFreshId);
+    for (const job of readJobs(message.rows)) {
+      const { jobId } = job;
+      handed.push({ job, afterId: predecessorOf(jobId, previousId), again, status: statuses.get(jobId) });
+      if (!again) previousId = jobId;
+    }
+    if (!again) this.#lastFreshId = previousId;
+    return handed;
+  }
+
+  /** Demand for more jobs, as they leave the actor. */
+  pull(slots: number): void {
+    if (slots <= 0 || this.#session === 0) return;
+    const { queue } = this.#options;
+    this.#storage.tell({ kind: 'pullJobs', queue, partition: this.#context.key, session: this.#session, slots });
+  }
+
+  /** Sends results; the answer comes back as `commitSettled` with the ticket returned here. */
+  commit(results: Results): number {
+    this.#tickets += 1;
+    const ticket = this.#tickets;
+    const session = this.#session;
+    this.#context.pipeToSelf(this.#ask(results), (outcome): SessionMessage => {
+      if (outcome.ok) return { kind: 'commitSettled', session, ticket, reply: outcome.value, failure: '' };
+      return { kind: 'commitSettled', session, ticket, reply: undefined, failure: outcome.error.message };
+    });
+    return ticket;
+  }
+
+  /** The same for onStop, where no message arrives any more. Never rejects. */
+  async commitAndWait(results: Results): Promise<CommitReply | undefined> {
+    try {
+      return await this.#ask(results);
+    } catch (error) {
+      // Whatever was not committed is handed out again; the next actor of this partition does the work once more.
+      this.#context.log.warn({ failure: String(error) }, 'results were not committed before the stop');
+      return undefined;
+    }
+  }
+
+  /** Resolves when every commit sent so far has been answered. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#unsettled);
+  }
+
+  /** True when `message` ended in COMMIT. False: the session is lost or the answer belongs to an older one. */
+  isCommitted(message: CommitSettled): boolean {
+    if (message.session !== this.#session || this.#session === 0) return false;
+    if (message.reply?.kind === 'committed') {
+      this.#losses = 0;
+      return true;
+    }
+    if (message.reply?.kind === 'refused') return false;
+    this.lose(message.reply?.kind ?? message.failure);
+    return false;
+  }
+
+  /** True when the answer belongs to the present session and Postgres refused the data. */
+  isRefused(message: CommitSettled): boolean {
+    return this.#session !== 0 && message.session === this.#session && message.reply?.kind === 'refused';
+  }
+
+  /** Gives the session up and opens a new one after a backoff (at once the first time it is merely stale). */
+  lose(reason: string): void {
+    if (this.#session === 0) return;
+    this.#session = 0;
+    this.#losses += 1;
+    const ceilingMs = Math.min(reopenBackoffMsMax, reopenBackoffMsMin * 2 ** (this.#losses - 1));
+    const delayMs = reason === 'stale' && this.#losses === 1 ? 0 : ceilingMs * (0.5 + this.#context.random.next() / 2);
+    this.#context.log.warn({ reason, delayMs: Math.round(delayMs) }, 'session lost; the partition is opened again');
+    if (!this.#closed) this.#context.schedule(timerName, delayMs, { kind: 'openSession' });
+  }
+
+  /** For onStop: what was handed out and is unfinished is pending again. */
+  close(): void {
+    this.#closed = true;
+    if (this.#session === 0) return;
+    const { queue } = this.#options;
+    this.#storage.tell({ kind: 'closePartition', queue, partition: this.#context.key, session: this.#session });
+    this.#session = 0;
+  }
+
+  async #ask(results: Results): Promise<CommitReply> {
+    const { queue, commitTimeoutMs } = this.#options;
+    const { jobs, runs, statuses, ledger } = results;
+    const partition = this.#context.key;
+    const message: Commit = {
+      kind: 'commit',
+      jobs,
+      results: [{ queue, partition, session: this.#session, runs, statuses }],
+      ledger,
+    };
+    const answer = this.#storage.ask<CommitReply>(message, { timeoutMs: commitTimeoutMs });
+    this.#unsettled.add(answer);
+    try {
+      return await answer;
+    } finally {
+      this.#unsettled.delete(answer);
+    }
+  }
+}

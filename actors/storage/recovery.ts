@@ -1,0 +1,214 @@
+// What a storage actor must know before it serves: which jobs of which partition are unfinished. Read from the status
+// rows (few, because success is compact) and the partition index of the job tables; payloads are not touched.
+//
+// Every terminal status row covers the jobs of its partition with an id in (after_id, job_id]. Jobs above the last
+// covered or tried id were never handed out; jobs below it that no row covers were in hand when the writer died.
+
+import type { PostgresSession } from '../../transport/index.ts';
+import type { JobState, QueueName } from '../job.ts';
+import { isTerminal } from '../job.ts';
+import type { JobStatus, LedgerDelta } from './contract.ts';
+import { type Dataset, jobsTable, ledgerTable, statusTable } from './datasets.ts';
+
+export interface RecoveredPartition {
+  queue: QueueName;
+  key: string;
+  /** Highest id that was ever reported on; 0 when none was. */
+  cursor: number;
+  lastStored: number;
+  pending: number;
+  /** Unfinished jobs up to the cursor, ascending, with their last explicit status. */
+  outstanding: Map<number, JobStatus | undefined>;
+}
+
+interface Interval {
+  afterId: number;
+  jobId: number;
+}
+
+interface Found {
+  total: number;
+  finished: number;
+  firstJobId: number;
+  lastJobId: number;
+  cursor: number;
+  /** Covered ids, ascending by their end. */
+  intervals: Interval[];
+  statuses: Map<number, JobStatus>;
+}
+
+/** Fills `rows`, `finished` of the datasets and returns every partition with unfinished jobs. */
+export async function recoverQueue(
+  session: PostgresSession,
+  queue: QueueName,
+  datasets: readonly Dataset[],
+): Promise<RecoveredPartition[]> {
+  const found = new Map<string, Found>();
+  for (const dataset of datasets) {
+    await readTotals(session, dataset, found);
+    await readStatuses(session, dataset, found);
+  }
+  const recovered: RecoveredPartition[] = [];
+  const holes: RecoveredPartition[] = [];
+  for (const [key, one] of found) {
+    const pending = one.total - one.finished;
+    if (pending <= 0) continue;
+    const partition = { queue, key, cursor: one.cursor, lastStored: one.lastJobId, pending, outstanding: new Map() };
+    recovered.push(partition);
+    if (lowEnd(one) < one.cursor) holes.push(partition);
+  }
+  await readHoles(session, datasets, found, holes);
+  return recovered;
+}
+
+/** Sums of the ledger since the beginning. */
+export async function recoverLedger(session: PostgresSession, ledgerNumbers: readonly number[]): Promise<LedgerDelta[]> {
+  const tables = ['sluice_ledger_totals', ...ledgerNumbers.map(ledgerTable)];
+  const union = tables.map((table) => `select source_id, destination_id, kind, count from ${table}`).join(' union all ');
+  const { rows } = await session.query<{ source_id: string; destination_id: string; kind: string; count: string }>(
+    `select source_id, destination_id, kind, sum(count)::text as count from (${union}) as deltas
+     group by source_id, destination_id, kind having sum(count) <> 0`,
+  );
+  return rows.map((row) => ({
+    minute: 0,
+    sourceId: row.source_id,
+    destinationId: row.destination_id,
+    kind: row.kind as LedgerDelta['kind'],
+    count: Number(row.count),
+  }));
+}
+
+async function readTotals(session: PostgresSession, dataset: Dataset, found: Map<string, Found>): Promise<void> {
+  const { rows } = await session.query<[string, number, number, number]>(
+    `select partition, count(*), min(job_id), max(job_id) from ${jobsTable(dataset)} group by partition`,
+    [],
+    { asArrays: true },
+  );
+  dataset.rows = 0;
+  for (const [key, count, firstJobId, lastJobId] of rows) {
+    dataset.rows += count;
+    const one = found.get(key);
+    if (one === undefined) found.set(key, emptyFound(count, firstJobId, lastJobId));
+    else {
+      one.total += count;
+      one.lastJobId = lastJobId;
+    }
+  }
+  const size = await session.query<{ bytes: number }>('select pg_total_relation_size($1::regclass) as bytes', [
+    jobsTable(dataset),
+  ]);
+  dataset.bytes = Number(size.rows[0]?.bytes ?? 0);
+}
+
+interface StatusRow {
+  partition: string;
+  after_id: number;
+  job_id: number;
+  jobs: number;
+  state: JobState;
+  attempt: number;
+  code: number;
+  response: string;
+  exec_ms: number;
+  retry_ms: number;
+  first_ms: number;
+}
+
+async function readStatuses(session: PostgresSession, dataset: Dataset, found: Map<string, Found>): Promise<void> {
+  const ms = (column: string): string => `coalesce(floor(extract(epoch from ${column}) * 1000), 0)::bigint`;
+  const { rows } = await session.query<StatusRow>(
+    `select partition, after_id, job_id, jobs, state, attempt, code, response, ${ms('exec_time')} as exec_ms,
+            ${ms('retry_time')} as retry_ms, ${ms('first_attempted_at')} as first_ms
+     from ${statusTable(dataset)} order by partition, job_id, attempt, exec_time`,
+  );
+  dataset.finished = 0;
+  for (const row of rows) {
+    const one = found.get(row.partition);
+    if (one === undefined) continue;
+    if (row.job_id > one.cursor) one.cursor = row.job_id;
+    if (isTerminal(row.state)) {
+      dataset.finished += row.jobs;
+      one.finished += row.jobs;
+      addInterval(one.intervals, { afterId: row.after_id, jobId: row.job_id });
+    } else one.statuses.set(row.job_id, toStatus(row));
+  }
+}
+
+/** Reads the ids up to the cursor that no terminal row covers. One statement per dataset serves all partitions. */
+async function readHoles(
+  session: PostgresSession,
+  datasets: readonly Dataset[],
+  found: ReadonlyMap<string, Found>,
+  holes: readonly RecoveredPartition[],
+): Promise<void> {
+  if (holes.length === 0) return;
+  const keys = holes.map((one) => one.key);
+  const lows = holes.map((one) => lowEnd(found.get(one.key)));
+  const highs = holes.map((one) => one.cursor);
+  const byKey = new Map(holes.map((one) => [one.key, one]));
+  for (const dataset of datasets) {
+    const { rows } = await session.query<[string, number]>(
+      `select j.partition, j.job_id
+       from unnest($1::text[], $2::bigint[], $3::bigint[]) as hole (partition, low, high)
+       cross join lateral (
+         select partition, job_id from ${jobsTable(dataset)}
+         where partition = hole.partition and job_id > hole.low and job_id <= hole.high
+         order by job_id
+       ) as j`,
+      [keys, lows, highs],
+      { asArrays: true },
+    );
+    for (const [key, jobId] of rows) {
+      const one = found.get(key);
+      if (one === undefined || isCovered(one.intervals, jobId)) continue;
+      byKey.get(key)?.outstanding.set(jobId, one.statuses.get(jobId));
+    }
+  }
+}
+
+function emptyFound(total: number, firstJobId: number, lastJobId: number): Found {
+  return { total, finished: 0, firstJobId, lastJobId, cursor: 0, intervals: [], statuses: new Map() };
+}
+
+function toStatus(row: StatusRow): JobStatus {
+  return {
+    jobId: row.job_id,
+    state: row.state,
+    attempt: row.attempt,
+    code: row.code,
+    response: row.response,
+    execTimeMs: row.exec_ms,
+    retryTimeMs: row.retry_ms,
+    firstAttemptedAtMs: row.first_ms,
+  };
+}
+
+/** Up to here everything is finished without a gap. */
+function lowEnd(one: Found | undefined): number {
+  if (one === undefined) return 0;
+  const [first] = one.intervals;
+  return first !== undefined && first.afterId < one.firstJobId ? first.jobId : one.firstJobId - 1;
+}
+
+/** Rows come ascending by `jobId`, so only the last intervals can touch the new one. */
+export function addInterval(intervals: Interval[], next: Interval): void {
+  let { afterId } = next;
+  for (let last = intervals.at(-1); last !== undefined && last.jobId >= afterId; last = intervals.at(-1)) {
+    afterId = Math.min(afterId, last.afterId);
+    intervals.pop();
+  }
+  intervals.push({ afterId, jobId: next.jobId });
+}
+
+/** Binary search for the first interval that ends at or after `jobId`. */
+export function isCovered(intervals: readonly Interval[], jobId: number): boolean {
+  let low = 0;
+  let high = intervals.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((intervals[middle]?.jobId ?? 0) < jobId) low = middle + 1;
+    else high = middle;
+  }
+  const interval = intervals[low];
+  return interval !== undefined && interval.afterId < jobId;
+}

@@ -1,0 +1,86 @@
+// What the storage actor tells about itself: queue depths, ledger sums, commit figures, and what the server is.
+
+import { describeServer, type PostgresSession } from '../../transport/index.ts';
+import type { Metrics } from '../../runtime/index.ts';
+import type { StorageStats } from './contract.ts';
+import type { HandOff } from './hand-off.ts';
+import type { LedgerTotals } from './ledger.ts';
+
+/** Commit latencies kept for the percentiles of the status page. */
+const latenciesKept = 512;
+/** Partitions listed in one status answer, those with most pending jobs first. */
+const partitionsListedMax = 200;
+
+export interface ServerFacts {
+  version: string;
+  fsync: string;
+  synchronousCommit: string;
+}
+
+export async function serverFacts(session: PostgresSession): Promise<ServerFacts> {
+  const { version, fsync, synchronousCommit } = await describeServer(session);
+  return { version, fsync: String(fsync), synchronousCommit: String(synchronousCommit) };
+}
+
+export class CommitFigures {
+  readonly #latencies: number[] = [];
+  readonly #groupsTotal;
+  readonly #rowsTotal;
+  readonly #bytesTotal;
+  readonly #troubleTotal;
+  readonly #latencyMs;
+  groups = 0;
+  submissions = 0;
+  rows = 0;
+  bytes = 0;
+
+  constructor(metrics: Metrics) {
+    this.#groupsTotal = metrics.counter('sluice_storage_groups_total', 'Group commits');
+    this.#rowsTotal = metrics.counter('sluice_storage_rows_total', 'Rows committed, all tables');
+    this.#bytesTotal = metrics.counter('sluice_storage_bytes_total', 'Bytes of rows committed');
+    this.#troubleTotal = metrics.counter('sluice_storage_troubles_total', 'Failed attempts to write or read');
+    this.#latencyMs = metrics.histogram('sluice_storage_commit_milliseconds', 'From submission to commit');
+  }
+
+  committed(latencyMs: number): void {
+    this.submissions += 1;
+    this.#latencyMs.record(latencyMs);
+    this.#latencies[this.submissions % latenciesKept] = latencyMs;
+  }
+
+  group(submissions: number, rows: number, bytes: number): void {
+    if (submissions === 0) return;
+    this.groups += 1;
+    this.rows += rows;
+    this.bytes += bytes;
+    this.#groupsTotal.add(1);
+    this.#rowsTotal.add(rows);
+    this.#bytesTotal.add(bytes);
+  }
+
+  trouble(): void {
+    this.#troubleTotal.add(1);
+  }
+
+  percentile(share: number): number {
+    const sorted = this.#latencies.filter((one) => one !== undefined).sort((a, b) => a - b);
+    return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+  }
+}
+
+export function collectStats(
+  running: { handOff: HandOff; ledger: LedgerTotals; lane: { connected: boolean }; server: ServerFacts },
+  figures: CommitFigures,
+): StorageStats {
+  const queues = running.handOff.stats().map((queue) => ({
+    ...queue,
+    partitions: queue.partitions.sort((a, b) => b.pending - a.pending).slice(0, partitionsListedMax),
+  }));
+  const { groups, submissions, rows, bytes } = figures;
+  return {
+    queues,
+    ledger: running.ledger.all(),
+    commits: { groups, submissions, rows, bytes, p50Ms: figures.percentile(0.5), p99Ms: figures.percentile(0.99) },
+    postgres: { ...running.server, connected: running.lane.connected },
+  };
+}
