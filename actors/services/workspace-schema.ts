@@ -1,0 +1,193 @@
+// The shape of one workspace, as zod checks it: which keys we read, their defaults, and how a violation is worded.
+// Apart from workspace-file.ts because this is the part that grows with every field of the control plane we use.
+
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import type { DestinationConfig, SourceConfig } from './workspace.ts';
+
+export interface WorkspaceFault {
+  /** `sources[0].destinations[2].config`; '' for the file as a whole. */
+  path: string;
+  expected: string;
+  got: string;
+}
+
+/** One workspace as found in the file, and where: paths of its faults begin with `path`. */
+export interface WorkspaceEntry {
+  path: string;
+  content: unknown;
+  /** Id by the key of a map of workspaces; undefined in the other forms. */
+  mapKey: string | undefined;
+}
+
+export interface LocatedSource {
+  path: string;
+  source: SourceConfig;
+}
+
+export function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Partition keys are ids, and a partition is at most this long (actors/job.ts). */
+const idBytesMax = 255;
+
+/** The sources of one workspace; whatever is wrong with it is added to `faults`. */
+export function readWorkspace(entry: WorkspaceEntry, faults: WorkspaceFault[]): LocatedSource[] {
+  const result = workspaceSchema.safeParse(entry.content, { reportInput: true });
+  if (!result.success) {
+    for (const issue of result.error.issues) faults.push(faultOf(issue, entry.path));
+    return [];
+  }
+  const workspace = result.data;
+  const workspaceId = workspace.workspaceId ?? entry.mapKey;
+  const pathOf = (rest: string): string => (entry.path === '' ? rest : `${entry.path}.${rest}`);
+  if (workspace.workspaceId !== undefined && entry.mapKey !== undefined && workspace.workspaceId !== entry.mapKey) {
+    faults.push({ path: pathOf('workspaceId'), expected: 'the id it is listed under', got: 'another id' });
+  }
+  return workspace.sources.map((source, index) => {
+    const path = pathOf(`sources[${index}]`);
+    const owner = source.workspaceId ?? workspaceId;
+    if (owner === undefined) {
+      faults.push({ path: `${path}.workspaceId`, expected: 'a text here or at the workspace', got: 'nothing' });
+    } else if (workspaceId !== undefined && owner !== workspaceId) {
+      faults.push({
+        path: `${path}.workspaceId`,
+        expected: `the id of its workspace, ${workspaceId}`,
+        got: 'another id',
+      });
+    }
+    for (const [position, destination] of source.destinations.entries()) {
+      if (destination.workspaceId === undefined || destination.workspaceId === owner) continue;
+      const at = `${path}.destinations[${position}].workspaceId`;
+      faults.push({ path: at, expected: 'the id of the workspace of its source', got: 'another id' });
+    }
+    return { path, source: sourceOf(source, owner ?? '') };
+  });
+}
+
+/** Go's decoder, which the shape comes from, matches keys without regard to case; an exact match wins. */
+function keyed<Shape extends z.ZodRawShape>(shape: Shape) {
+  const nameByLowerCase = new Map(Object.keys(shape).map((name) => [name.toLowerCase(), name]));
+  return z.preprocess((value) => {
+    if (!isTable(value)) return value;
+    const result: Record<string, unknown> = {};
+    for (const [key, item] of Object.entries(value)) {
+      const name = nameByLowerCase.get(key.toLowerCase());
+      if (name !== undefined && (key === name || !(name in value))) result[name] = item;
+    }
+    return result;
+  }, z.object(shape));
+}
+
+/** Absent and null mean the same in the shape. */
+function orElse<Schema extends z.ZodType>(schema: Schema, fallback: () => z.output<Schema>) {
+  return schema.nullish().transform((value) => value ?? fallback());
+}
+
+const idText = z.string().refine((value) => /^\P{C}+$/u.test(value) && Buffer.byteLength(value) <= idBytesMax, {
+  error: `a text of 1 to ${idBytesMax} bytes without control characters`,
+});
+const writeKeyText = idText.refine((value) => !value.includes(':'), {
+  error: 'a text without a colon, which Basic authentication could not carry',
+});
+const optionalId = idText.nullish().transform((value) => value ?? undefined);
+const optionalText = z
+  .string()
+  .nullish()
+  .transform((value) => value ?? undefined);
+const onByDefault = orElse(z.boolean(), () => true);
+const table = orElse(z.record(z.string(), z.unknown()), () => ({}));
+
+const destinationSchema = keyed({
+  id: idText,
+  name: optionalText,
+  enabled: onByDefault,
+  workspaceId: optionalId,
+  config: table,
+  revisionId: optionalText,
+  isProcessorEnabled: onByDefault,
+  isConnectionEnabled: onByDefault,
+  destinationDefinition: keyed({ id: optionalText, name: idText, displayName: optionalText, config: table }),
+});
+
+const sourceSchema = keyed({
+  id: idText,
+  name: optionalText,
+  writeKey: writeKeyText,
+  enabled: onByDefault,
+  workspaceId: optionalId,
+  config: table,
+  sourceDefinition: keyed({ id: optionalText, name: idText, category: optionalText, type: optionalText }),
+  destinations: orElse(z.array(destinationSchema), () => []),
+});
+
+const workspaceSchema = keyed({ workspaceId: optionalId, sources: z.array(sourceSchema) });
+
+function sourceOf(source: z.output<typeof sourceSchema>, workspaceId: string): SourceConfig {
+  const definition = source.sourceDefinition;
+  return {
+    id: source.id,
+    name: source.name ?? source.id,
+    writeKey: source.writeKey,
+    enabled: source.enabled,
+    workspaceId,
+    config: source.config,
+    sourceDefinition: {
+      id: definition.id ?? definition.name,
+      name: definition.name,
+      category: definition.category ?? '',
+      type: definition.type ?? '',
+    },
+    destinations: source.destinations.map((destination) => destinationOf(destination, workspaceId)),
+  };
+}
+
+function destinationOf(destination: z.output<typeof destinationSchema>, workspaceId: string): DestinationConfig {
+  const definition = destination.destinationDefinition;
+  return {
+    id: destination.id,
+    name: destination.name ?? destination.id,
+    enabled: destination.enabled,
+    workspaceId,
+    config: destination.config,
+    // Whoever caches by revision must see a change even in a file whose author keeps none.
+    revisionId:
+      destination.revisionId ??
+      createHash('sha256').update(JSON.stringify(destination.config)).digest('hex').slice(0, 16),
+    isProcessorEnabled: destination.isProcessorEnabled,
+    isConnectionEnabled: destination.isConnectionEnabled,
+    destinationDefinition: {
+      id: definition.id ?? definition.name,
+      name: definition.name,
+      displayName: definition.displayName ?? definition.name,
+      config: definition.config,
+    },
+  };
+}
+
+const expectedByType: Readonly<Record<string, string>> = {
+  string: 'a text',
+  boolean: 'true or false',
+  object: 'a table',
+  record: 'a table',
+  array: 'a list',
+};
+
+function faultOf(issue: z.core.$ZodIssue, prefix: string): WorkspaceFault {
+  let path = prefix;
+  for (const part of issue.path) {
+    if (typeof part === 'number') path += `[${part}]`;
+    else path += path === '' ? String(part) : `.${String(part)}`;
+  }
+  const expected = issue.code === 'invalid_type' ? (expectedByType[issue.expected] ?? issue.expected) : issue.message;
+  return { path, expected, got: kindOf(issue.input) };
+}
+
+function kindOf(value: unknown): string {
+  if (value === undefined || value === null) return 'nothing';
+  if (value === '') return 'an empty text';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object') return 'a table';
+  return typeof value === 'string' ? `a text of ${value.length} characters` : `a ${typeof value}`;
+}
