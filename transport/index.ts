@@ -1,9 +1,13 @@
 // Public surface of the layer that moves bytes: everything runtime/ and actors/ may use of it.
 
 export * from './codec.ts';
+export * from './control.ts';
+export * from './embedded-postgres.ts';
 export * from './errors.ts';
 export { linkDefaults } from './framed-link.ts';
 export * from './http-server.ts';
 export * from './link.ts';
 export * from './memory-link.ts';
 export * from './port-link.ts';
+export * from './postgres.ts';
+export * from './worker-entry.ts';
