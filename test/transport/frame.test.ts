@@ -7,17 +7,20 @@ import { FrameWriter, readFrame, writeSingleFrame } from '../../transport/frame.
 import { type Envelope, TransportError } from '../../transport/index.ts';
 
 const text = fc.oneof(fc.string(), fc.string({ unit: 'grapheme', maxLength: 400 }));
-const envelopes: fc.Arbitrary<Envelope> = fc.record({
-  type: fc.constantFrom('message', 'reply', 'failure', 'system'),
-  toKind: text,
-  toKey: text,
-  fromKind: text,
-  fromKey: text,
-  askId: fc.oneof(fc.nat(), fc.maxSafeNat(), fc.constant(0)),
-  deadlineMs: fc.oneof(fc.constant(0), fc.maxSafeNat()),
-  traceparent: fc.oneof(fc.constant(''), fc.string()),
-  body: fc.uint8Array({ maxLength: 300 }),
-});
+const envelopes: fc.Arbitrary<Envelope> = fc.record(
+  {
+    type: fc.constantFrom('message', 'reply', 'failure', 'system'),
+    toKind: text,
+    toKey: text,
+    fromKind: text,
+    fromKey: text,
+    askId: fc.oneof(fc.nat(), fc.maxSafeNat(), fc.constant(0)),
+    deadlineMs: fc.oneof(fc.constant(0), fc.maxSafeNat()),
+    traceparent: fc.oneof(fc.constant(''), fc.string()),
+    body: fc.uint8Array({ maxLength: 300 }),
+  },
+  { noNullPrototype: true },
+);
 const credit = fc.nat({ max: 0xffff_ffff });
 
 function write(list: readonly Envelope[], creditEnvelopes = 0, creditBytes = 0): ArrayBuffer {
