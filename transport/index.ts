@@ -10,4 +10,5 @@ export * from './link.ts';
 export * from './memory-link.ts';
 export * from './port-link.ts';
 export * from './postgres.ts';
+export * from './postgres-check.ts';
 export * from './worker-entry.ts';
