@@ -139,7 +139,12 @@ export class HandOff {
   }
 
   /** The report's transaction ended. `committed` false leaves every job unfinished. */
-  endReport(partition: Partition, succeeded: Iterable<number>, statuses: readonly JobStatus[], committed: boolean): void {
+  endReport(
+    partition: Partition,
+    succeeded: Iterable<number>,
+    statuses: readonly JobStatus[],
+    committed: boolean,
+  ): void {
     partition.commitsInFlight -= 1;
     if (committed) {
       for (const jobId of succeeded) this.#finish(partition, jobId, 'succeeded');

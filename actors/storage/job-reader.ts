@@ -48,7 +48,9 @@ async function readIds(
 ): Promise<Map<number, StoredRow>> {
   const found = new Map<number, StoredRow>();
   for (const dataset of datasetsOf(options, queue)) {
-    const here = jobIds.filter((id) => id >= dataset.firstJobId && (dataset.lastJobId === 0 || id <= dataset.lastJobId));
+    const here = jobIds.filter(
+      (id) => id >= dataset.firstJobId && (dataset.lastJobId === 0 || id <= dataset.lastJobId),
+    );
     if (here.length === 0) continue;
     const session = await options.session();
     const rows = await session.copyOut(

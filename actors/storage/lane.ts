@@ -138,7 +138,8 @@ export class Lane<Tag> {
     let bytes = 0;
     let taken = 0;
     for (const submission of this.#queue) {
-      if (taken > 0 && (rows + submission.rows > this.#options.groupRowsMax || bytes > this.#options.groupBytesMax)) break;
+      if (taken > 0 && (rows + submission.rows > this.#options.groupRowsMax || bytes > this.#options.groupBytesMax))
+        break;
       rows += submission.rows;
       bytes += submission.bytes;
       taken += 1;

@@ -43,7 +43,10 @@ export function startMaintenance(options: MaintenanceOptions): Maintenance {
     round = round
       .then(() => oneRound(options, state))
       .catch((error: unknown) => {
-        log.warn({}, `maintenance failed and is tried again: ${error instanceof Error ? error.message : String(error)}`);
+        log.warn(
+          {},
+          `maintenance failed and is tried again: ${error instanceof Error ? error.message : String(error)}`,
+        );
       });
     return round;
   };

@@ -62,9 +62,14 @@ export async function recoverQueue(
 }
 
 /** Sums of the ledger since the beginning. */
-export async function recoverLedger(session: PostgresSession, ledgerNumbers: readonly number[]): Promise<LedgerDelta[]> {
+export async function recoverLedger(
+  session: PostgresSession,
+  ledgerNumbers: readonly number[],
+): Promise<LedgerDelta[]> {
   const tables = ['sluice_ledger_totals', ...ledgerNumbers.map(ledgerTable)];
-  const union = tables.map((table) => `select source_id, destination_id, kind, count from ${table}`).join(' union all ');
+  const union = tables
+    .map((table) => `select source_id, destination_id, kind, count from ${table}`)
+    .join(' union all ');
   const { rows } = await session.query<{ source_id: string; destination_id: string; kind: string; count: string }>(
     `select source_id, destination_id, kind, sum(count)::text as count from (${union}) as deltas
      group by source_id, destination_id, kind having sum(count) <> 0`,

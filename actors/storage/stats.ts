@@ -1,7 +1,7 @@
 // What the storage actor tells about itself: queue depths, ledger sums, commit figures, and what the server is.
 
-import { describeServer, type PostgresSession } from '../../transport/index.ts';
 import type { Metrics } from '../../runtime/index.ts';
+import { describeServer, type PostgresSession } from '../../transport/index.ts';
 import type { StorageStats } from './contract.ts';
 import type { HandOff } from './hand-off.ts';
 import type { LedgerTotals } from './ledger.ts';

@@ -22,7 +22,7 @@ import { takeLane } from './ownership.ts';
 import type { Partition } from './partition.ts';
 import { loadDatasets } from './queues.ts';
 import { recoverLedger, recoverQueue } from './recovery.ts';
-import { collectStats, CommitFigures, type ServerFacts, serverFacts } from './stats.ts';
+import { CommitFigures, collectStats, type ServerFacts, serverFacts } from './stats.ts';
 
 const sweepMs = 1_000;
 const readRetryMs = 200;
@@ -211,7 +211,13 @@ class Storage {
     for (const { commit, tag } of submissions) {
       for (const [index, { runs, statuses }] of commit.results.entries()) {
         const report = tag.reports[index];
-        if (report !== undefined) handOff.endReport(report, runs.flatMap((run) => run.jobIds), statuses, true);
+        if (report !== undefined)
+          handOff.endReport(
+            report,
+            runs.flatMap((run) => run.jobIds),
+            statuses,
+            true,
+          );
       }
       this.#figures.committed(now - tag.submittedAtMs);
       tag.replier.reply({ kind: 'committed' } satisfies CommitReply);
@@ -233,13 +239,19 @@ class Storage {
   }
 
   #fenced(error: Error): void {
-    this.#context.log.error({ lane: this.#laneNumber }, `this process lost its lane and stops writing: ${error.message}`);
+    this.#context.log.error(
+      { lane: this.#laneNumber },
+      `this process lost its lane and stops writing: ${error.message}`,
+    );
     this.#environment.onFatal(error);
   }
 
   #trouble(error: Error): void {
     this.#figures.trouble();
-    this.#context.log.warn({ lane: this.#laneNumber }, `Postgres does not take commits, trying again: ${error.message}`);
+    this.#context.log.warn(
+      { lane: this.#laneNumber },
+      `Postgres does not take commits, trying again: ${error.message}`,
+    );
   }
 
   #readFailed(error: Error): void {
