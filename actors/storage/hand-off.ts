@@ -1,31 +1,18 @@
 // Hands committed jobs to the consumers that asked for them. Fresh jobs go straight from memory; a partition without
-// demand, or one that does not fit the memory budget, goes *behind* and is read back later. Reads of many partitions
-// are multiplexed into few statements. Nothing here is durable: whatever is lost is read again from Postgres.
+// demand, or one that does not fit the memory budget, goes *behind* and is read back later (backlog-reads.ts).
+// Nothing here is durable: whatever is lost is read again from Postgres.
 
 import type { JobState, QueueName } from '../job.ts';
 import { isTerminal } from '../job.ts';
+import { BacklogReads, type JobReader } from './backlog-reads.ts';
 import type { HandedJobs, JobStatus, QueueStats } from './contract.ts';
 import { readReceivedAt } from './job-row.ts';
 import { createPartition, dropTail, isForgettable, mayReport, type Partition, type StoredRow } from './partition.ts';
 
 /** Rows of one `jobs` message: small enough that handling it fits a scheduler slice. */
 const messageRowsMax = 128;
-/** Partitions served by one backlog statement. */
-const readPartitionsMax = 512;
 /** A partition with work that nobody opened is woken again after this long: the wake-up is an at-most-once message. */
 const wakeAgainMs = 1_000;
-
-export interface RangeRead {
-  partition: string;
-  afterId: number;
-  limit: number;
-}
-
-/** Reads committed rows back. Both answer by partition, rows ascending by id. */
-export interface JobReader {
-  readRanges(queue: QueueName, ranges: readonly RangeRead[], upToId: number): Promise<Map<string, StoredRow[]>>;
-  readIds(queue: QueueName, jobIds: readonly number[]): Promise<Map<number, StoredRow>>;
-}
 
 export interface HandOffOptions {
   reader: JobReader;
@@ -46,13 +33,21 @@ export class HandOff {
   readonly #partitions = new Map<QueueName, Map<string, Partition>>();
   /** Partitions with unfinished jobs and no consumer. */
   readonly #unattended = new Set<Partition>();
-  /** Partitions waiting for a backlog read. */
-  readonly #readQueue = new Set<Partition>();
-  #reading = false;
+  readonly #reads: BacklogReads;
   #bytes = 0;
 
   constructor(options: HandOffOptions) {
     this.#options = options;
+    this.#reads = new BacklogReads({
+      reader: options.reader,
+      watermark: options.watermark,
+      readRowsMax: options.readRowsMax,
+      rehandRowsMax: messageRowsMax,
+      dropTail: (partition) => this.#dropTail(partition),
+      onRows: (partition, rows, again) => this.#handRead(partition, rows, again),
+      onEnd: (partition) => this.#hand(partition),
+      onFailed: options.onReadFailed,
+    });
   }
 
   get bytes(): number {
@@ -222,8 +217,8 @@ export class HandOff {
 
   #forget(partition: Partition): void {
     this.#unattended.delete(partition);
-    this.#readQueue.delete(partition);
-    this.#bytes -= dropTail(partition);
+    this.#reads.forget(partition);
+    this.#dropTail(partition);
     this.#partitions.get(partition.queue)?.delete(partition.key);
   }
 
@@ -265,11 +260,11 @@ export class HandOff {
 
   #hand(partition: Partition): void {
     while (partition.session !== 0 && partition.demand > 0 && !partition.opening && !partition.reading) {
-      if (partition.rehand.length > 0) return this.#queueRead(partition);
-      if (partition.tail.length === 0) {
-        if (partition.behind) this.#queueRead(partition);
+      if (partition.rehand.length > 0 || (partition.tail.length === 0 && partition.behind)) {
+        this.#reads.queue(partition);
         return;
       }
+      if (partition.tail.length === 0) return;
       const rows = partition.tail.splice(0, Math.min(partition.demand, messageRowsMax));
       for (const row of rows) {
         partition.tailBytes -= row.bytes.byteLength;
@@ -296,7 +291,7 @@ export class HandOff {
       statuses,
     };
     if (!this.#options.hand(partition.queue, partition.key, message)) {
-      this.#bytes -= dropTail(partition);
+      this.#dropTail(partition);
       partition.behind = partition.lastStored > partition.cursor;
       this.#abandon(partition);
       this.#unattended.add(partition);
@@ -312,121 +307,15 @@ export class HandOff {
     return true;
   }
 
-  #queueRead(partition: Partition): void {
-    this.#readQueue.add(partition);
-    if (this.#reading) return;
-    this.#reading = true;
-    // Never rejects: a failed read is reported through onReadFailed.
-    void this.#readAll();
-  }
-
-  async #readAll(): Promise<void> {
-    while (this.#readQueue.size > 0) {
-      // Taken in the same turn in which the round's tails are dropped: what is committed later goes to the tails.
-      const upToId = this.#options.watermark();
-      const round = this.#nextRound();
-      try {
-        await this.#readRound(round, upToId);
-      } catch (error) {
-        for (const partition of round) this.#endRead(partition, false);
-        this.#readQueue.clear();
-        this.#reading = false;
-        this.#options.onReadFailed(error instanceof Error ? error : new Error(String(error)));
-        return;
-      }
-    }
-    this.#reading = false;
-  }
-
-  /** The next partitions of one queue, in the order in which they asked. */
-  #nextRound(): Partition[] {
-    const round: Partition[] = [];
-    for (const partition of this.#readQueue) {
-      const first = round[0];
-      if (round.length >= readPartitionsMax) break;
-      if (first !== undefined && first.queue !== partition.queue) continue;
-      this.#readQueue.delete(partition);
-      if (partition.session === 0 || partition.demand === 0 || partition.opening) continue;
-      round.push(partition);
-    }
-    for (const partition of round) {
-      partition.reading = true;
-      partition.spilled = false;
-      // Rows committed from now on are above the watermark of this read and follow it without a gap.
-      if (partition.rehand.length === 0) this.#bytes -= dropTail(partition);
-      else partition.spilled = true;
-    }
-    return round;
-  }
-
-  async #readRound(round: readonly Partition[], upToId: number): Promise<void> {
-    const again = round.filter((one) => one.rehand.length > 0);
-    const behind = round.filter((one) => one.rehand.length === 0);
-    const queue = round[0]?.queue;
-    if (queue === undefined) return;
-    if (again.length > 0) await this.#readAgain(queue, again);
-    if (behind.length > 0) await this.#readBehind(queue, behind, upToId);
-  }
-
-  async #readAgain(queue: QueueName, partitions: readonly Partition[]): Promise<void> {
-    const wanted = partitions.map((one) => ({
-      partition: one,
-      session: one.session,
-      jobIds: one.rehand.slice(0, Math.min(one.demand, messageRowsMax)),
-    }));
-    const rows = await this.#options.reader.readIds(
-      queue,
-      wanted.flatMap((one) => one.jobIds),
-    );
-    for (const { partition, session, jobIds } of wanted) {
-      // Keep what arrived before: only the tail's contiguity matters, and a re-read leaves the cursor alone.
-      partition.behind = partition.behind || partition.lastStored > partition.cursor;
-      this.#bytes -= dropTail(partition);
-      partition.reading = false;
-      if (partition.session === session && !partition.opening) {
-        partition.rehand.splice(0, jobIds.length);
-        const found = jobIds.flatMap((jobId) => rows.get(jobId) ?? []);
-        if (found.length > 0) this.#handRows(partition, found, -1);
-      }
-      this.#hand(partition);
-    }
-  }
-
-  async #readBehind(queue: QueueName, partitions: readonly Partition[], upToId: number): Promise<void> {
-    const share = Math.max(1, Math.ceil(this.#options.readRowsMax / partitions.length));
-    const wanted = partitions.map((one) => ({
-      partition: one,
-      session: one.session,
-      range: { partition: one.key, afterId: one.cursor, limit: Math.min(one.demand, share) },
-    }));
-    const rows = await this.#options.reader.readRanges(
-      queue,
-      wanted.map((one) => one.range),
-      upToId,
-    );
-    for (const { partition, session, range } of wanted) {
-      const found = rows.get(partition.key) ?? [];
-      const same = partition.session === session && !partition.opening;
-      this.#endRead(partition, same && found.length < range.limit);
-      if (same) this.#handChunks(partition, found);
-      this.#hand(partition);
-    }
-  }
-
-  /** `complete`: everything up to the read's watermark was read, so the tail that grew meanwhile follows it. */
-  #endRead(partition: Partition, complete: boolean): void {
-    partition.reading = false;
-    if (complete && !partition.spilled) partition.behind = false;
-    else {
-      this.#bytes -= dropTail(partition);
-      partition.behind = partition.lastStored > partition.cursor;
-    }
-  }
-
-  #handChunks(partition: Partition, rows: readonly StoredRow[]): void {
+  #handRead(partition: Partition, rows: readonly StoredRow[], again: boolean): void {
     for (let at = 0; at < rows.length; at += messageRowsMax) {
-      if (!this.#handRows(partition, rows.slice(at, at + messageRowsMax), partition.cursor)) return;
+      const afterId = again ? -1 : partition.cursor;
+      if (!this.#handRows(partition, rows.slice(at, at + messageRowsMax), afterId)) return;
     }
+  }
+
+  #dropTail(partition: Partition): void {
+    this.#bytes -= dropTail(partition);
   }
 }
 

@@ -2,8 +2,6 @@
 // jobs on from memory (hand-off.ts), and knows after a start what was left unfinished (recovery.ts). Its handlers only
 // enqueue: no message ever waits for Postgres, its sender does.
 
-import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
 import { type ActorContext, type ActorDefinition, defineActor, type Replier } from '../../runtime/index.ts';
 import { openPostgres, type Postgres, type PostgresError, type PostgresSession } from '../../transport/index.ts';
 import type { Environment } from '../environment.ts';
@@ -71,7 +69,6 @@ class Storage {
   readonly #context: ActorContext<Inner>;
   readonly #figures: CommitFigures;
   readonly #postgres: Postgres;
-  readonly #owner = `${hostname()}/${process.pid}/${randomUUID()}`;
   readonly #laneNumber: number;
   #running: Running | undefined;
   #readSession: PostgresSession | undefined;
@@ -144,24 +141,32 @@ class Storage {
     const { handOff } = running;
     switch (message.kind) {
       case 'commit':
-        return this.#commit(running, message);
+        this.#commit(running, message);
+        return;
       case 'openPartition':
-        return handOff.open(message.queue, message.partition, message.session);
+        handOff.open(message.queue, message.partition, message.session);
+        return;
       case 'pullJobs':
-        return handOff.pull(message.queue, message.partition, message.session, message.slots);
+        handOff.pull(message.queue, message.partition, message.session, message.slots);
+        return;
       case 'closePartition':
         handOff.close(message.queue, message.partition, message.session);
-        return this.#sweepLater();
+        this.#sweepLater();
+        return;
       case 'getStats':
-        return this.#context.reply(collectStats(running, this.#figures));
+        this.#context.reply(collectStats(running, this.#figures));
+        return;
       case 'wakeAll':
-        return handOff.wakeAll();
+        handOff.wakeAll();
+        return;
       case 'sweep':
         this.#sweeping = false;
         handOff.sweep();
-        return this.#sweepLater();
+        this.#sweepLater();
+        return;
       case 'resumeReads':
-        return handOff.resume();
+        handOff.resume();
+        return;
     }
   }
 
@@ -182,7 +187,8 @@ class Storage {
     try {
       offsets = commit.jobs.map(({ rows }) => rowOffsets(rows));
     } catch (error) {
-      return replier.reply(refusal(error instanceof Error ? error.message : String(error)));
+      replier.reply(refusal(error instanceof Error ? error.message : String(error)));
+      return;
     }
     const reports: Partition[] = [];
     for (const { queue, partition, session, runs, statuses } of commit.results) {
@@ -190,7 +196,8 @@ class Storage {
       const report = handOff.beginReport(queue, partition, session, jobIds);
       if (report === undefined) {
         for (const begun of reports) handOff.endReport(begun, [], [], false);
-        return replier.reply({ kind: 'stale' } satisfies CommitReply);
+        replier.reply({ kind: 'stale' } satisfies CommitReply);
+        return;
       }
       reports.push(report);
     }
@@ -273,7 +280,7 @@ class Storage {
   async #connect() {
     const session = await this.#postgres.session();
     try {
-      const ownership = await takeLane(session, this.#laneNumber, this.#owner);
+      const ownership = await takeLane(session, this.#laneNumber, this.#environment.instanceId);
       return { session, ownership };
     } catch (error) {
       await session.close();

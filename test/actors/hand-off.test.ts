@@ -4,8 +4,9 @@
 import { strict as assert } from 'node:assert';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import type { JobReader, RangeRead } from '../../actors/storage/backlog-reads.ts';
 import type { HandedJobs, JobStatus } from '../../actors/storage/contract.ts';
-import { HandOff, type JobReader, type RangeRead } from '../../actors/storage/hand-off.ts';
+import { HandOff } from '../../actors/storage/hand-off.ts';
 import { JobRowWriter, patchJobId, readJobs } from '../../actors/storage/job-row.ts';
 import type { Partition, StoredRow } from '../../actors/storage/partition.ts';
 
