@@ -1,0 +1,67 @@
+// What the admin server tells: the JSON of /status, which the status page shows and others script against. Names end
+// in their unit, and the page formats by it: `…AtMs` is a moment, `…Ms` a duration, `…Bytes` a size.
+
+import type { WorkspaceStatus } from '../services/backend-config.ts';
+import type { StorageStats } from '../storage/contract.ts';
+
+export interface StatusReport {
+  program: { version: string; nodeVersion: string; pid: number; startedAtMs: number; nowMs: number };
+  ready: boolean;
+  /** Why not, when not ready. */
+  reasons: ReadinessReason[];
+  threads: ThreadStatus[];
+  queues: QueueStatus[];
+  /** The busiest first, at most `partitionsListedMax`; `partitionsTotal` counts all. */
+  partitions: PartitionStatus[];
+  partitionsTotal: number;
+  /** accepted = delivered + filtered + suppressed + deduplicated + aborted + pending. */
+  ledger: Record<string, number>;
+  commits?: StorageStats['commits'];
+  postgres?: StorageStats['postgres'];
+  workspace: WorkspaceStatus;
+  /** Newest first. */
+  lastErrors: { atMs: number; where: string; text: string }[];
+}
+
+export const partitionsListedMax = 200;
+
+export interface ReadinessReason {
+  probe: string;
+  reason: string;
+}
+
+export interface ThreadStatus {
+  name: string;
+  role: string;
+  state: string;
+  actors: number;
+  mailboxMessages: number;
+  mailboxBytes: number;
+  /** Longest delay of the event loop of late. */
+  loopDelayMs: number;
+  heapBytes: number;
+  restarts: number;
+}
+
+export interface QueueStatus {
+  queue: string;
+  pending: number;
+  oldestAgeMs: number;
+  partitions: number;
+}
+
+export interface PartitionStatus {
+  queue: string;
+  partition: string;
+  pending: number;
+  handedOut: number;
+  behind: boolean;
+  open: boolean;
+}
+
+/** Something that must be true for events to be accepted and delivered. Asked anew at each request; never latched. */
+export interface ReadinessProbe {
+  name: string;
+  /** Undefined when all is well, else the reason. A rejection or silence is a reason too. */
+  check(): string | undefined | Promise<string | undefined>;
+}

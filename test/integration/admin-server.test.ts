@@ -1,0 +1,160 @@
+// The admin server over real HTTP.
+
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { request } from 'node:http';
+import { type TestContext, test } from 'node:test';
+import { Script } from 'node:vm';
+import { type AdminServerOptions, openAdminServer, probeTimeoutMs } from '../../actors/admin/admin-server.ts';
+import { realSeams } from '../../runtime/index.ts';
+
+const status: Awaited<ReturnType<AdminServerOptions['status']>> = {
+  program: { version: '0', nodeVersion: '20', pid: 1, startedAtMs: 1, nowMs: 2 },
+  threads: [],
+  queues: [],
+  partitions: [],
+  partitionsTotal: 0,
+  ledger: { accepted: 3 },
+  workspace: { path: 'w', version: 1, hash: '', loadedAtMs: 1, sources: 0, destinations: 0 },
+  lastErrors: [],
+};
+
+async function setup(t: TestContext, changes: Partial<AdminServerOptions> = {}) {
+  const logged: string[] = [];
+  const line = (_fields: Record<string, unknown>, text: string): void => {
+    logged.push(text);
+  };
+  const server = await openAdminServer({
+    host: '127.0.0.1',
+    port: 0,
+    log: { debug: line, info: line, warn: line, error: line },
+    clock: realSeams().clock,
+    probes: [],
+    status: async () => status,
+    metrics: (_request, response) => response.end('sluice_up 1\n'),
+    ...changes,
+  });
+  t.after(() => server.close());
+  return { server, logged };
+}
+
+interface Answer {
+  status: number;
+  headers: Record<string, unknown>;
+  text: string;
+}
+
+function ask(url: string, path: string, options: { method?: string; host?: string } = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const { method = 'GET', host } = options;
+    const headers = host === undefined ? {} : { Host: host };
+    const outgoing = request(new URL(path, url), { method, headers, agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }));
+    });
+    outgoing.on('error', reject).end();
+  });
+}
+
+test('says that it lives, serves metrics and answers unknown paths with JSON', async (t) => {
+  const { server } = await setup(t);
+  assert.deepEqual((await ask(server.url, '/livez')).status, 200);
+  assert.equal((await ask(server.url, '/metrics')).text, 'sluice_up 1\n');
+  const unknown = await ask(server.url, '/nothing?x=1');
+  assert.equal(unknown.status, 404);
+  assert.equal(JSON.parse(unknown.text).error, 'not found');
+});
+
+test('asks every probe anew for each request and names all reasons', async (t) => {
+  let reason: string | undefined = 'no connection';
+  const probes = [
+    { name: 'postgres', check: () => reason },
+    {
+      name: 'storage',
+      check: async () => (reason === undefined ? undefined : Promise.reject(new Error('is stopped'))),
+    },
+    { name: 'threads', check: () => undefined },
+  ];
+  const { server } = await setup(t, { probes });
+  const waiting = await ask(server.url, '/readyz');
+  assert.equal(waiting.status, 503);
+  assert.deepEqual(JSON.parse(waiting.text), {
+    ready: false,
+    reasons: [
+      { probe: 'postgres', reason: 'no connection' },
+      { probe: 'storage', reason: 'is stopped' },
+    ],
+  });
+  reason = undefined;
+  const ready = await ask(server.url, '/readyz');
+  assert.deepEqual([ready.status, ready.text], [200, 'ready\n']);
+});
+
+test('takes the silence of a probe as a reason', async (t) => {
+  const timers: { delayMs: number; fire: () => void }[] = [];
+  let armed = (): void => undefined;
+  const isArmed = new Promise<void>((resolve) => {
+    armed = resolve;
+  });
+  const clock = {
+    ...realSeams().clock,
+    nowMs: () => 0,
+    monotonicMs: () => 0,
+    setTimer: (delayMs: number, fire: () => void) => {
+      timers.push({ delayMs, fire });
+      armed();
+      return { cancel: () => undefined };
+    },
+  };
+  const { server } = await setup(t, { clock, probes: [{ name: 'stuck', check: () => new Promise(() => undefined) }] });
+  const answer = ask(server.url, '/readyz');
+  await isArmed;
+  assert.equal(timers[0]?.delayMs, probeTimeoutMs);
+  timers[0]?.fire();
+  assert.match((await answer).text, /gave no answer within 1000 ms/);
+});
+
+test('tells the status with readiness, and hides its own failures behind a 500', async (t) => {
+  const { server } = await setup(t);
+  assert.deepEqual(JSON.parse((await ask(server.url, '/status')).text), { ready: true, reasons: [], ...status });
+  const broken = await setup(t, { status: () => Promise.reject(new Error('secret detail')) });
+  const answer = await ask(broken.server.url, '/status');
+  assert.equal(answer.status, 500);
+  assert.doesNotMatch(answer.text, /secret detail/);
+  assert.deepEqual(broken.logged, ['an admin request failed']);
+});
+
+test('serves a page whose policy allows exactly its own script and style', async (t) => {
+  const { server } = await setup(t);
+  const page = await ask(server.url, '/');
+  const policy = String(page.headers['content-security-policy']);
+  for (const kind of ['script', 'style']) {
+    const inline = new RegExp(`<${kind}>([\\s\\S]*)</${kind}>`).exec(page.text)?.[1] ?? '';
+    assert.ok(inline.length > 500);
+    if (kind === 'script') assert.doesNotThrow(() => new Script(inline));
+    const digest = createHash('sha256').update(inline).digest('base64');
+    assert.ok(policy.includes(`${kind}-src 'sha256-${digest}'`), kind);
+  }
+  assert.match(policy, /default-src 'none'/);
+  assert.doesNotMatch(page.text, /https?:\/\/(?!www\.w3\.org\/2000\/svg)/);
+});
+
+test('refuses other methods and hosts that are not this machine', async (t) => {
+  const { server } = await setup(t);
+  assert.equal((await ask(server.url, '/status', { method: 'POST' })).status, 405);
+  assert.equal((await ask(server.url, '/livez', { method: 'HEAD' })).status, 200);
+  for (const host of ['evil.example', 'localhost.evil.example', '127.0.0.1.evil.example', '10.0.0.1']) {
+    assert.equal((await ask(server.url, '/status', { host })).status, 421, host);
+  }
+  for (const host of ['localhost', 'localhost:8081', '127.0.0.1:1', '[::1]:8081']) {
+    assert.equal((await ask(server.url, '/livez', { host })).status, 200, host);
+  }
+});
+
+test('rejects with the code of the system when its port is taken', async (t) => {
+  const { server } = await setup(t);
+  await assert.rejects(setup(t, { port: server.port }), { code: 'EADDRINUSE' });
+});
