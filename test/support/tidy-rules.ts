@@ -28,8 +28,12 @@ const outsideLayers = /^(?:bench|test)\//;
 
 /** Files directly in actors/ that every folder of actors/ may import; the others are the composition root. */
 const sharedActorFiles = new Set(['job.ts', 'config.ts', 'environment.ts', 'isolation.ts', 'errors.ts', 'log.ts']);
-/** What one folder of actors/ shows to the others, besides services/. job-row.ts is the wire form of the contract. */
-const actorContracts = /^actors\/(?:[a-z-]+\/contract|destinations\/destination|storage\/job-row)\.ts$/;
+/**
+ * What one folder of actors/ shows to the others, besides services/: its contract. That of storage has the consumer's
+ * half as well: the wire form of a job, the session of a partition and what a session reports.
+ */
+const actorContracts =
+  /^actors\/(?:[a-z-]+\/contract|destinations\/(?:destination|registry)|storage\/(?:job-row|partition-session|done-runs|ledger-tally))\.ts$/;
 
 /** Every dependency and the only files that may import it. A package that is not here is not ours to use. */
 const thirdParties: readonly { package: RegExp; allowed: RegExp }[] = [

@@ -1,0 +1,57 @@
+// Looks at the embedded PostgreSQL of a data folder from outside the program: its process, its end, its tables.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { openPostgres, type Postgres } from '../../transport/index.ts';
+import type { Cleanup } from './cleanup.ts';
+import { pollUntil } from './poll.ts';
+
+/** Process id of the postmaster that runs on the data folder; undefined when none does. */
+export function postmasterPid(dataDir: string): number | undefined {
+  const pid = Number(pidFileLines(dataDir)[0]);
+  return Number.isInteger(pid) && pid > 0 && isRunning(pid) ? pid : undefined;
+}
+
+/** SIGKILL, like the kernel's out-of-memory killer. Resolves when the process is gone. */
+export async function killPostmaster(dataDir: string): Promise<void> {
+  const pid = postmasterPid(dataDir);
+  if (pid === undefined) return;
+  process.kill(pid, 'SIGKILL');
+  await pollUntil(`postmaster ${pid} to be gone`, () => (isRunning(pid) ? undefined : true));
+}
+
+/** A pool on the embedded server's socket, for questions the program does not answer. */
+export function openCluster(cleanup: Cleanup, dataDir: string): Postgres {
+  const [, , , port = '', socketDir = ''] = pidFileLines(dataDir);
+  const address = { socketDir, port: Number(port), user: 'sluice', database: 'sluice' };
+  const postgres = openPostgres({ address, applicationName: 'sluice test' });
+  cleanup.after(() => postgres.close());
+  return postgres;
+}
+
+export function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+  return !isZombie(pid);
+}
+
+/** A process whose parent is gone stays in the table until somebody reaps it; it holds nothing any more. */
+function isZombie(pid: number): boolean {
+  const stat = `/proc/${pid}/stat`;
+  try {
+    return existsSync(stat) && /\) Z /.test(readFileSync(stat, 'utf8'));
+  } catch {
+    // It ended between the two calls.
+    return true;
+  }
+}
+
+function pidFileLines(dataDir: string): string[] {
+  const location = join(dataDir, 'postgres.location');
+  const cluster = existsSync(location) ? readFileSync(location, 'utf8').trim() : join(dataDir, 'postgres');
+  const file = join(cluster, 'postmaster.pid');
+  return existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
+}

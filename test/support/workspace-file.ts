@@ -1,0 +1,67 @@
+// Workspace files for tests, in the shape the program reads: sources with write keys, each with its destinations.
+
+import { renameSync, writeFileSync } from 'node:fs';
+
+export interface DestinationSpec {
+  id: string;
+  url: string;
+  enabled?: boolean;
+}
+
+export interface SourceSpec {
+  id: string;
+  writeKey: string;
+  enabled?: boolean;
+  destinations: DestinationSpec[];
+}
+
+const messageTypes = ['identify', 'track', 'page', 'screen', 'group', 'alias'];
+
+export function workspaceText(sources: readonly SourceSpec[]): string {
+  const workspace = {
+    workspaceId: 'ws-test',
+    enableMetrics: false,
+    updatedAt: '2026-01-01T00:00:00.000Z',
+    sources: sources.map((source) => ({
+      id: source.id,
+      name: source.id,
+      writeKey: source.writeKey,
+      enabled: source.enabled ?? true,
+      workspaceId: 'ws-test',
+      config: {},
+      sourceDefinition: { id: 'sd-node', name: 'Node', category: '', type: 'cloud' },
+      destinations: source.destinations.map(webhook),
+    })),
+  };
+  return JSON.stringify(workspace, null, 2);
+}
+
+/** Appears whole: whoever watches the file must never see half of it. */
+export function writeWorkspace(path: string, sources: readonly SourceSpec[]): void {
+  replaceFile(path, workspaceText(sources));
+}
+
+export function replaceFile(path: string, text: string): void {
+  writeFileSync(`${path}.new`, text);
+  renameSync(`${path}.new`, path);
+}
+
+function webhook({ id, url, enabled }: DestinationSpec): Record<string, unknown> {
+  return {
+    id,
+    name: id,
+    enabled: enabled ?? true,
+    workspaceId: 'ws-test',
+    revisionId: 'rev-1',
+    isProcessorEnabled: true,
+    isConnectionEnabled: true,
+    config: { webhookUrl: url, webhookMethod: 'POST', headers: [{ from: 'x-test', to: 'sluice' }] },
+    transformations: [],
+    destinationDefinition: {
+      id: 'dd-webhook',
+      name: 'WEBHOOK',
+      displayName: 'Webhook',
+      config: { transformAtV1: 'processor', saveDestinationResponse: false, supportedMessageTypes: messageTypes },
+    },
+  };
+}
