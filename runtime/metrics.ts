@@ -9,9 +9,9 @@ export type Labels = Readonly<Record<string, string>>;
 
 /** Label sets one instrument keeps per thread. Later ones are added up under the label value `other`. */
 export const SERIES_PER_INSTRUMENT_MAX = 1_000;
-export const OVERFLOW_LABEL_VALUE = 'other';
+const OVERFLOW_LABEL_VALUE = 'other';
 /** Upper bucket bounds in milliseconds. */
-export const DEFAULT_BOUNDS: readonly number[] = [
+const DEFAULT_BOUNDS: readonly number[] = [
   0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000,
 ];
 
@@ -28,14 +28,14 @@ export interface HistogramSeries {
   count: number;
 }
 
-export interface NumberSnapshot {
+interface NumberSnapshot {
   kind: 'counter' | 'gauge';
   name: string;
   help: string;
   series: NumberSeries[];
 }
 
-export interface HistogramSnapshot {
+interface HistogramSnapshot {
   kind: 'histogram';
   name: string;
   help: string;
