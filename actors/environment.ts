@@ -12,6 +12,4 @@ export interface Environment {
   readonly postgres: PostgresAddress;
   /** Names this process among others on the same database: host, process id and a random part. */
   readonly instanceId: string;
-  /** Something after which this process must not go on (another one took its lane). */
-  onFatal(error: Error): void;
 }

@@ -42,8 +42,9 @@ async function insertGroup(session: PostgresSession, tables: readonly TableWrite
 }
 
 async function copyGroup(session: PostgresSession, tables: readonly TableWrite[], fence: Fence): Promise<void> {
-  // The first COPY carries BEGIN and the fence with it: a round trip each that a group need not wait for.
-  let before = `begin; select sluice_fence(${fence.lane}::smallint, ${fence.epoch}::bigint); `;
+  // The first COPY carries BEGIN and the fence with it: a round trip each that a group need not wait for. DO, because
+  // a statement that returns rows may not stand before a COPY.
+  let before = `begin; do $$ begin perform sluice_fence(${fence.lane}::smallint, ${fence.epoch}::bigint); end $$; `;
   try {
     for (const write of tables) {
       await session.copyIn(`${before}copy ${write.table} (${write.columns}) from stdin (format binary)`, write.tuples);

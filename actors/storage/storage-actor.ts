@@ -6,6 +6,7 @@ import { type ActorContext, type ActorDefinition, defineActor, type Replier } fr
 import { openPostgres, type Postgres, type PostgresError, type PostgresSession } from '../../transport/index.ts';
 import type { Environment } from '../environment.ts';
 import { consumerKinds, type QueueName } from '../job.ts';
+import { type ProcessFailed, processKey, processKind } from '../process-actor.ts';
 import type { Commit, CommitReply, ConsumerMessage, StorageMessage } from './contract.ts';
 import { storageKind } from './contract.ts';
 import type { DatasetList } from './datasets.ts';
@@ -250,7 +251,7 @@ class Storage {
       { lane: this.#laneNumber },
       `this process lost its lane and stops writing: ${error.message}`,
     );
-    this.#environment.onFatal(error);
+    this.#context.ref<ProcessFailed>(processKind, processKey).tell({ kind: 'processFailed', reason: error.message });
   }
 
   #trouble(error: Error): void {

@@ -1,0 +1,33 @@
+// Entry of every worker thread: builds what its actors need and hosts the actors of its role.
+
+import { createMetrics, createTracing, runThread, systemClock } from '../runtime/index.ts';
+import { definitionsFor } from './definitions.ts';
+import { WorkspaceHolder, type WorkspaceSnapshot, workspaceTopic } from './services/workspace.ts';
+import type { ThreadData } from './thread-data.ts';
+
+const workspace = new WorkspaceHolder();
+const metrics = createMetrics();
+let flush: () => Promise<void> = () => Promise.resolve();
+/** Spans that a dead collector does not take are given up after this long. */
+const flushMs = 2_000;
+
+runThread({
+  async definitions(data, thread) {
+    const { settings, postgres, instanceId, workspace: first } = data as ThreadData;
+    const tracing = await createTracing({
+      environment: process.env,
+      serviceName: 'sluice',
+      threadName: `${thread.role}-${thread.threadId}`,
+      log: thread.log,
+      clock: systemClock,
+    });
+    flush = () => tracing.shutdown(flushMs);
+    workspace.publish(first);
+    return definitionsFor(thread.role, { settings, workspace, postgres, instanceId, telemetry: { metrics, tracing } });
+  },
+  onBroadcast(topic, value) {
+    if (topic === workspaceTopic) workspace.publish(value as WorkspaceSnapshot);
+  },
+  collect: () => metrics.snapshot(),
+  onDrained: () => flush(),
+});
