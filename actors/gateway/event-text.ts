@@ -20,8 +20,16 @@ export function idText(bytes: Buffer, start: number, end: number): string {
 
 /** Text of a string value, trimmed and sanitised; '' when absent or not a string. */
 export function stringText(bytes: Buffer, start: number, end: number): string {
-  if (end === 0 || bytes[start] !== quote) return '';
-  const inner = bytes.toString('utf8', start + 1, end - 1);
+  return cleanText(rawText(bytes, start, end));
+}
+
+/** What stands between the quotes of a string value, still escaped; '' when absent or not a string. */
+export function rawText(bytes: Buffer, start: number, end: number): string {
+  return end === 0 || bytes[start] !== quote ? '' : bytes.toString('utf8', start + 1, end - 1);
+}
+
+/** The text a raw one stands for, trimmed and sanitised. Equal to `inner` exactly when there was nothing to do. */
+export function cleanText(inner: string): string {
   if (!inner.includes('\\')) return inner.trim();
   const decoded: unknown = JSON.parse(`"${inner}"`);
   return sanitise(String(decoded)).trim();

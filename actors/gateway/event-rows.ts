@@ -1,0 +1,156 @@
+// From the events of one request to job rows: first all of them are checked, because one bad event refuses the whole
+// request, then each is filled in and appended. Nothing is kept between requests but scratch memory.
+
+import { type Job, userIdDelimiter } from '../job.ts';
+import type { JobRowWriter } from '../storage/job-row.ts';
+import { type Answer, answers } from './answers.ts';
+import { EventScanner, type Field, field, type ScanVerdict } from './event-scanner.ts';
+import { cleanText, idText, rawText, rudderIdOf, stringText } from './event-text.ts';
+import { byteAt, openBrace } from './json-grammar.ts';
+import { type FillIns, splice } from './splice.ts';
+
+/** What the events of a request have in common. */
+export interface RequestFacts {
+  partition: string;
+  receivedAtMs: number;
+  /** JSON text of GatewayParameters. */
+  parameters: string;
+  requestIp: string;
+  /** AnonymousId header, sanitised; first part of the composite user id. */
+  anonymousIdHeader: string;
+  /** `type` every event gets; undefined in a batch. */
+  type: string | undefined;
+}
+
+/** Job-run ids a batch names in `context.sources` of its first event; '' = not named. */
+export interface JobRun {
+  jobRunId: string;
+  taskRunId: string;
+}
+
+const verdictAnswers: Readonly<Record<ScanVerdict, Answer | undefined>> = {
+  events: undefined,
+  invalidJson: answers.invalidJson,
+  notAnEvent: answers.notAnEvent,
+  emptyBatch: answers.emptyBatch,
+  tooManyEvents: answers.tooLarge,
+};
+
+/** Event types that need no identity: extracted rows and records of reverse ETL. */
+const typesWithoutIdentity = new Set(['extract', 'record']);
+
+export interface EventRowsOptions {
+  allowEventsWithoutIdentity: boolean;
+  newMessageId(): string;
+}
+
+/** One per thread: `read` overwrites what the last one found. */
+export class EventRows {
+  readonly #options: EventRowsOptions;
+  readonly #scanner = new EventScanner();
+  #body: Buffer = Buffer.alloc(0);
+  readonly #userIds: string[] = [];
+  readonly #anonymousIds: string[] = [];
+
+  constructor(options: EventRowsOptions) {
+    this.#options = options;
+  }
+
+  get count(): number {
+    return this.#scanner.count;
+  }
+
+  /** The answer that refuses the request, or undefined when every event is good. */
+  read(body: Buffer, type: string | undefined): Answer | undefined {
+    this.#body = body;
+    const answer = verdictAnswers[this.#scanner.scan(body, type === undefined ? 'batch' : 'single')];
+    if (answer !== undefined) return answer;
+    for (let event = 0; event < this.#scanner.count; event += 1) {
+      if (byteAt(body, this.#scanner.start(event)) !== openBrace) return answers.notAnEvent;
+      const userId = this.#id(event, field.userId);
+      const anonymousId = this.#id(event, field.anonymousId);
+      if (userId === '' && anonymousId === '' && this.#needsIdentity(event, type)) return answers.noIdentity;
+      this.#userIds[event] = userId;
+      this.#anonymousIds[event] = anonymousId;
+    }
+    return undefined;
+  }
+
+  jobRun(): JobRun {
+    const end = this.#scanner.valueEnd(0, field.context);
+    const context = this.#body.subarray(this.#scanner.valueStart(0, field.context), end);
+    // Nearly no event has this; the search is native and the context is only decoded when it is worth it.
+    if (end === 0 || context.indexOf('"sources"') < 0) return { jobRunId: '', taskRunId: '' };
+    const { sources } = JSON.parse(context.toString()) as { sources?: unknown };
+    return { jobRunId: memberText(sources, 'job_run_id'), taskRunId: memberText(sources, 'task_run_id') };
+  }
+
+  /** Appends one row per event of the last `read`. */
+  write(writer: JobRowWriter, facts: RequestFacts): void {
+    const { partition, receivedAtMs, parameters } = facts;
+    const job: Omit<Job, 'payload'> = {
+      jobId: 0,
+      parentId: 0,
+      partition,
+      userId: '',
+      messageId: '',
+      receivedAtMs,
+      parameters,
+    };
+    const fill: FillIns = {
+      type: undefined,
+      rudderId: '',
+      receivedAt: new Date(receivedAtMs).toISOString(),
+      requestIpJson: JSON.stringify(facts.requestIp),
+      messageId: undefined,
+    };
+    for (let event = 0; event < this.#scanner.count; event += 1) {
+      const userId = this.#userIds[event] ?? '';
+      const anonymousId = this.#anonymousIds[event] ?? '';
+      fill.rudderId = rudderIdOf(userId, anonymousId);
+      fill.type = this.#typeToSet(event, facts.type);
+      this.#setMessageId(event, fill, job);
+      job.userId = compositeUserId(facts.anonymousIdHeader, anonymousId, userId);
+      writer.append(job, splice(this.#body, this.#scanner, event, fill));
+    }
+  }
+
+  #id(event: number, which: Field): string {
+    return idText(this.#body, this.#scanner.valueStart(event, which), this.#scanner.valueEnd(event, which));
+  }
+
+  #needsIdentity(event: number, forcedType: string | undefined): boolean {
+    if (this.#options.allowEventsWithoutIdentity) return false;
+    if (forcedType !== undefined) return true;
+    const start = this.#scanner.valueStart(event, field.type);
+    return !typesWithoutIdentity.has(stringText(this.#body, start, this.#scanner.valueEnd(event, field.type)));
+  }
+
+  /** Most clients already send the type their route forces; then the bytes stay as they are. */
+  #typeToSet(event: number, forcedType: string | undefined): string | undefined {
+    if (forcedType === undefined) return undefined;
+    const start = this.#scanner.valueStart(event, field.type);
+    return rawText(this.#body, start, this.#scanner.valueEnd(event, field.type)) === forcedType
+      ? undefined
+      : forcedType;
+  }
+
+  #setMessageId(event: number, fill: FillIns, job: Omit<Job, 'payload'>): void {
+    const start = this.#scanner.valueStart(event, field.messageId);
+    const raw = rawText(this.#body, start, this.#scanner.valueEnd(event, field.messageId));
+    const clean = cleanText(raw);
+    job.messageId = clean === '' ? this.#options.newMessageId() : clean;
+    fill.messageId = job.messageId === raw ? undefined : job.messageId;
+  }
+}
+
+export function compositeUserId(header: string, anonymousId: string, userId: string): string {
+  const second = anonymousId === '' ? userId : anonymousId;
+  return `${header}${userIdDelimiter}${second}${userIdDelimiter}${userId}`;
+}
+
+function memberText(value: unknown, name: string): string {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return '';
+  const member: unknown = Object.entries(value).find(([key]) => key === name)?.[1];
+  return typeof member === 'string' ? member : '';
+}

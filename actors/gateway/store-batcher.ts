@@ -1,0 +1,201 @@
+// Collects the rows of all requests of one turn of the event loop and stores them with one ask per storage lane: the
+// hop between threads is paid once per turn, not once per request. Every request is answered from the reply, which
+// comes after the commit.
+//
+// A batch: filling (this turn) -> committing -> settled. A batch whose data Postgres refuses is sent again request by
+// request, so that only the offending one fails.
+
+import type { ActorLog, ActorRef } from '../../runtime/index.ts';
+import type { Commit, CommitReply, LedgerDelta, StorageMessage } from '../storage/contract.ts';
+import { JobRowWriter } from '../storage/job-row.ts';
+
+/** A batch this large is sent before the turn ends, so that it fits the links and mailboxes on its way. */
+const batchBytesMax = 4 * 1024 * 1024;
+
+/** `unavailable`: not stored, or not known to be; the client shall send again. */
+export type StoreOutcome = 'stored' | 'unavailable' | 'refused';
+
+export interface StoreRequest {
+  readonly sourceId: string;
+  /** Epoch minute in which the events were received. */
+  readonly minute: number;
+  /** Appends the rows of the request, at least one. */
+  write(writer: JobRowWriter): void;
+  /** Called once, never before `store` has returned. */
+  settle(outcome: StoreOutcome): void;
+}
+
+export interface StoreBatcherOptions {
+  storage(lane: string): ActorRef<StorageMessage>;
+  /** Runs the callback at the end of this turn of the loop. */
+  atTurnEnd(run: () => void): void;
+  timeoutMs: number;
+  /** Row bytes that wait for a commit. */
+  bytesMax: number;
+  log: ActorLog;
+}
+
+interface StoredRange {
+  readonly request: StoreRequest;
+  readonly start: number;
+  readonly end: number;
+  readonly count: number;
+}
+
+interface Batch {
+  readonly lane: string;
+  readonly writer: JobRowWriter;
+  ranges: StoredRange[];
+}
+
+export class StoreBatcher {
+  readonly #options: StoreBatcherOptions;
+  readonly #filling = new Map<string, Batch>();
+  #bytesWaiting = 0;
+  #turnEndAsked = false;
+  /** Commits that failed in a row; the first and the end of the row are logged, not each. */
+  #failures = 0;
+
+  constructor(options: StoreBatcherOptions) {
+    this.#options = options;
+  }
+
+  get bytesWaiting(): number {
+    return this.#bytesWaiting;
+  }
+
+  /** Whether a request of about this size may be stored now; false is to be answered with 503. */
+  hasRoom(bytes: number): boolean {
+    return this.#bytesWaiting + bytes <= this.#options.bytesMax;
+  }
+
+  store(lane: string, request: StoreRequest): void {
+    const batch = this.#batchOf(lane);
+    const { writer } = batch;
+    const start = writer.byteLength;
+    const countBefore = writer.count;
+    try {
+      request.write(writer);
+    } catch (error) {
+      this.#abandon(batch);
+      throw error;
+    }
+    const end = writer.byteLength;
+    batch.ranges.push({ request, start, end, count: writer.count - countBefore });
+    this.#bytesWaiting += end - start;
+    if (end >= batchBytesMax) this.#send(batch);
+    else this.#askForTurnEnd();
+  }
+
+  #batchOf(lane: string): Batch {
+    const known = this.#filling.get(lane);
+    if (known !== undefined) return known;
+    const batch: Batch = { lane, writer: new JobRowWriter(), ranges: [] };
+    this.#filling.set(lane, batch);
+    return batch;
+  }
+
+  /** Half a request is in the writer: none of its neighbours' rows can be told apart safely, so they are sent again. */
+  #abandon(batch: Batch): void {
+    this.#filling.delete(batch.lane);
+    for (const { request, start, end } of batch.ranges) {
+      this.#bytesWaiting -= end - start;
+      request.settle('unavailable');
+    }
+  }
+
+  #askForTurnEnd(): void {
+    if (this.#turnEndAsked) return;
+    this.#turnEndAsked = true;
+    this.#options.atTurnEnd(() => {
+      this.#turnEndAsked = false;
+      for (const batch of this.#filling.values()) if (batch.ranges.length > 0) this.#send(batch);
+    });
+  }
+
+  #send(batch: Batch): void {
+    const { ranges } = batch;
+    const { rows } = batch.writer.take();
+    batch.ranges = [];
+    // A writer that had to grow for one huge request gives its memory back.
+    if (rows.byteLength > 2 * batchBytesMax) this.#filling.delete(batch.lane);
+    this.#commit(batch.lane, rows, ranges);
+  }
+
+  #commit(lane: string, rows: Uint8Array, ranges: readonly StoredRange[]): void {
+    let count = 0;
+    for (const range of ranges) count += range.count;
+    const jobs = [{ queue: 'gw' as const, rows, count }];
+    const commit: Commit = { kind: 'commit', jobs, results: [], ledger: ledgerOf(ranges) };
+    const settled = (reply: CommitReply) => this.#settle(lane, rows, ranges, reply);
+    const failed = (error: unknown) => this.#fail(rows, ranges, error);
+    // Both handlers are the end of this promise; neither throws.
+    void this.#options
+      .storage(lane)
+      .ask<CommitReply>(commit, { timeoutMs: this.#options.timeoutMs })
+      .then(settled, failed);
+  }
+
+  #settle(lane: string, rows: Uint8Array, ranges: readonly StoredRange[], reply: CommitReply): void {
+    this.#noteRecovery();
+    if (reply.kind === 'refused' && ranges.length > 1) {
+      this.#commitOneByOne(lane, rows, ranges);
+      return;
+    }
+    if (reply.kind === 'refused') {
+      this.#options.log.error(
+        { sqlState: reply.sqlState, reason: reply.reason },
+        'Postgres refused the events of a request',
+      );
+    }
+    const outcome: StoreOutcome =
+      reply.kind === 'committed' ? 'stored' : reply.kind === 'refused' ? 'refused' : 'unavailable';
+    this.#release(rows, ranges, outcome);
+  }
+
+  #commitOneByOne(lane: string, rows: Uint8Array, ranges: readonly StoredRange[]): void {
+    for (const range of ranges) {
+      const own = rows.subarray(range.start, range.end);
+      this.#commit(lane, own, [{ ...range, start: 0, end: own.byteLength }]);
+    }
+  }
+
+  #fail(rows: Uint8Array, ranges: readonly StoredRange[], error: unknown): void {
+    this.#failures += 1;
+    if (this.#failures === 1) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined;
+      this.#options.log.warn({ code, reason: String(error) }, 'storage is unavailable; clients are told to send again');
+    }
+    this.#release(rows, ranges, 'unavailable');
+  }
+
+  #noteRecovery(): void {
+    if (this.#failures === 0) return;
+    this.#options.log.info({ commits: this.#failures }, 'storage is available again; that many commits had failed');
+    this.#failures = 0;
+  }
+
+  #release(rows: Uint8Array, ranges: readonly StoredRange[], outcome: StoreOutcome): void {
+    this.#bytesWaiting -= rows.byteLength;
+    for (const range of ranges) range.request.settle(outcome);
+  }
+}
+
+/** What the requests add to the ledger, one entry per source and minute. */
+function ledgerOf(ranges: readonly StoredRange[]): LedgerDelta[] {
+  const deltas: LedgerDelta[] = [];
+  const byKey = new Map<string, LedgerDelta>();
+  for (const { request, count } of ranges) {
+    const { sourceId, minute } = request;
+    const key = `${minute}/${sourceId}`;
+    const known = byKey.get(key);
+    if (known !== undefined) {
+      known.count += count;
+      continue;
+    }
+    const delta: LedgerDelta = { minute, sourceId, destinationId: '', kind: 'accepted', count };
+    byKey.set(key, delta);
+    deltas.push(delta);
+  }
+  return deltas;
+}
