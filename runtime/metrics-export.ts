@@ -4,7 +4,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { HrTime, ValueType } from '@opentelemetry/api';
-import type { metrics as sdk } from '@opentelemetry/sdk-node';
+import type * as sdk from '@opentelemetry/sdk-metrics';
 import type { ActorLog } from './actor.ts';
 import type { MetricSnapshot } from './metrics.ts';
 import { createMetricTotals, type MetricTotals } from './metrics-totals.ts';
@@ -37,9 +37,10 @@ const EXPORT_INTERVAL_MS_DEFAULT = 60_000;
 const EXPORT_TIMEOUT_MS_DEFAULT = 30_000;
 
 export async function createMetricsExport(options: MetricsExportOptions): Promise<MetricsExport> {
-  const [api, { metrics, resources }, { PrometheusExporter }] = await Promise.all([
+  const [api, metrics, resources, { PrometheusExporter }] = await Promise.all([
     import('@opentelemetry/api'),
-    import('@opentelemetry/sdk-node'),
+    import('@opentelemetry/sdk-metrics'),
+    import('@opentelemetry/resources'),
     import('@opentelemetry/exporter-prometheus'),
   ]);
   const { environment, serviceName, clock } = options;
