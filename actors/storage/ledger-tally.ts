@@ -10,7 +10,8 @@ export class LedgerTally {
 
   add(receivedAtMs: number, sourceId: string, destinationId: string, kind: LedgerKind): void {
     const minute = Math.floor(receivedAtMs / msPerMinute);
-    const key = `${minute} ${kind} ${sourceId} ${destinationId}`;
+    // Ids cannot hold U+0000, so it separates them without a doubt.
+    const key = `${minute}\0${kind}\0${sourceId}\0${destinationId}`;
     const known = this.#byKey.get(key);
     if (known !== undefined) {
       known.count += 1;

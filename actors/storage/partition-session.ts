@@ -16,8 +16,8 @@ import {
   type DoneRun,
   type HandedJobs,
   type JobStatus,
-  laneOf,
   type LedgerDelta,
+  laneOf,
   type StorageMessage,
   type StoredJobs,
   storageKind,
@@ -178,21 +178,16 @@ export class PartitionSession<Message> {
     await Promise.allSettled(this.#unsettled);
   }
 
-  /** True when `message` ended in COMMIT. False: the session is lost or the answer belongs to an older one. */
-  isCommitted(message: CommitSettled): boolean {
-    if (message.session !== this.#session || this.#session === 0) return false;
+  /** What an answer means for the batch it belongs to; `lost` also for answers of an older session. */
+  settle(message: CommitSettled): 'committed' | 'refused' | 'lost' {
+    if (this.#session === 0 || message.session !== this.#session) return 'lost';
     if (message.reply?.kind === 'committed') {
       this.#losses = 0;
-      return true;
+      return 'committed';
     }
-    if (message.reply?.kind === 'refused') return false;
+    if (message.reply?.kind === 'refused') return 'refused';
     this.lose(message.reply?.kind ?? message.failure);
-    return false;
-  }
-
-  /** True when the answer belongs to the present session and Postgres refused the data. */
-  isRefused(message: CommitSettled): boolean {
-    return this.#session !== 0 && message.session === this.#session && message.reply?.kind === 'refused';
+    return 'lost';
   }
 
   /** Gives the session up and opens a new one after a backoff (at once the first time it is merely stale). */

@@ -1,0 +1,23 @@
+// Every destination type there is, by the name of its definition. A type nobody wrote is not an error of the program:
+// its events are aborted with a reason, so that they are counted and can be replayed once it exists.
+
+import type { DestinationConfig } from '../services/workspace.ts';
+import type { CompiledDestination, DestinationType } from './destination.ts';
+import { webhook } from './webhook.ts';
+
+const types: ReadonlyMap<string, DestinationType> = new Map([webhook].map((type) => [type.name, type]));
+const unknownTypeCode = 404;
+
+export function compileDestination(destination: DestinationConfig): CompiledDestination {
+  const { name } = destination.destinationDefinition;
+  const type = types.get(name.toUpperCase());
+  if (type !== undefined) return type.compile(destination);
+  const reason = `destination type ${name} is not known`;
+  return { transform: () => ({ kind: 'aborted', code: unknownTypeCode, reason }) };
+}
+
+/** For metrics: the type's name, or one word for all that are not known, so that labels stay bounded. */
+export function destinationTypeLabel(destination: DestinationConfig | undefined): string {
+  const name = destination?.destinationDefinition.name.toUpperCase() ?? '';
+  return types.has(name) ? name : 'unknown';
+}

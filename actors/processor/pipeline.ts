@@ -1,0 +1,277 @@
+// The processor's stages as functions: one `gw` job in, for every destination of its source one `rt` job, a filtered
+// or an aborted event out. Nothing here waits, and nothing an event holds can throw past `processJob`: an event that
+// cannot be processed is aborted with a reason and its neighbours go on.
+
+import type { Tracing } from '../../runtime/index.ts';
+import { type EventObject, isObject } from '../destinations/destination.ts';
+import type { GatewayParameters, Job } from '../job.ts';
+import type { SourceConfig, WorkspaceIndex } from '../services/workspace.ts';
+import type { JobStatus, StoredJobs } from '../storage/contract.ts';
+import { collectResults, type FinishedJob } from '../storage/done-runs.ts';
+import { bufferOver, JobRowWriter } from '../storage/job-row.ts';
+import { LedgerTally } from '../storage/ledger-tally.ts';
+import type { HandedJob, Results } from '../storage/partition-session.ts';
+import { filterEvent } from './destination-filter.ts';
+import type { Route, RouteTable } from './routes.ts';
+import { fixTimestamps } from './timestamps.ts';
+
+export interface PipelineContext {
+  readonly workspace: WorkspaceIndex;
+  readonly routes: RouteTable;
+  readonly tracing: Tracing;
+  readonly nowMs: number;
+}
+
+/** Why an event ends here. Codes as in spec/delivery.md 1.9. */
+interface Refusal {
+  code: number;
+  reason: string;
+}
+
+/** One job for one destination, ready to be written. */
+interface RoutedJob {
+  route: Route;
+  parameters: string;
+  body: readonly Uint8Array[];
+}
+
+/** Rows of one event beyond this do not fit a commit. */
+const eventRowsBytesMax = 32 * 1024 * 1024;
+const eventNameCharactersMax = 512;
+const unreadable = 400;
+const drained = 410;
+const tooLarge = 413;
+const closingBrace = 0x7d;
+
+/** What a run over some jobs made: goes into one commit. */
+export class PipelineBatch {
+  readonly jobs: HandedJob[] = [];
+  readonly #finished: FinishedJob[] = [];
+  readonly #ledger = new LedgerTally();
+  readonly #rows: JobRowWriter;
+
+  constructor(bytesExpected: number) {
+    this.#rows = new JobRowWriter(bytesExpected);
+  }
+
+  get byteLength(): number {
+    return this.#rows.byteLength;
+  }
+
+  get rowCount(): number {
+    return this.#rows.count;
+  }
+
+  /** An event that was processed: its rows, and what became of it for every destination. */
+  succeed(handed: HandedJob, event: ProcessedEvent): void {
+    const { job, afterId } = handed;
+    const { receivedAtMs } = job;
+    for (const { route, parameters, body } of event.routed) {
+      const { partition } = route;
+      const { userId, messageId, jobId: parentId } = job;
+      this.#rows.append({ jobId: 0, parentId, partition, userId, messageId, receivedAtMs, parameters }, body);
+      this.#ledger.add(receivedAtMs, event.sourceId, route.destinationId, 'routed');
+    }
+    for (const destinationId of event.filtered) {
+      this.#ledger.add(receivedAtMs, event.sourceId, destinationId, 'routed');
+      this.#ledger.add(receivedAtMs, event.sourceId, destinationId, 'filtered');
+    }
+    for (const { destinationId } of event.aborted) {
+      this.#ledger.add(receivedAtMs, event.sourceId, destinationId, 'routed');
+      this.#ledger.add(receivedAtMs, event.sourceId, destinationId, 'aborted');
+    }
+    this.#ledger.add(receivedAtMs, event.sourceId, '', 'processed');
+    this.jobs.push(handed);
+    this.#finished.push({ jobId: job.jobId, afterId, status: event.status });
+  }
+
+  abort(handed: HandedJob, sourceId: string, refusal: Refusal, nowMs: number): void {
+    const { job, afterId } = handed;
+    this.#ledger.add(job.receivedAtMs, sourceId, '', 'aborted');
+    this.jobs.push(handed);
+    const status = statusOf(job, 'aborted', refusal.code, { reason: refusal.reason }, nowMs);
+    this.#finished.push({ jobId: job.jobId, afterId, status });
+  }
+
+  /** Everything for the commit; the batch keeps only the jobs, in case it must be done again. */
+  takeResults(): Results {
+    const { rows, count } = this.#rows.take();
+    const jobs: StoredJobs[] = count === 0 ? [] : [{ queue: 'rt', rows, count }];
+    return { jobs, ...collectResults(this.#finished), ledger: this.#ledger.take() };
+  }
+}
+
+export interface ProcessedEvent {
+  sourceId: string;
+  routed: RoutedJob[];
+  filtered: string[];
+  aborted: (Refusal & { destinationId: string })[];
+  /** Only when there is something to tell about the success. */
+  status: JobStatus | undefined;
+}
+
+export function processJob(handed: HandedJob, batch: PipelineBatch, context: PipelineContext): void {
+  const { job } = handed;
+  const parameters = readParameters(job.parameters);
+  const sourceId = parameters?.source_id ?? '';
+  if (parameters === undefined) {
+    batch.abort(handed, '', { code: unreadable, reason: 'parameters are not a JSON object' }, context.nowMs);
+    return;
+  }
+  try {
+    const event = processEvent(job, parameters, context);
+    if ('reason' in event) batch.abort(handed, sourceId, event, context.nowMs);
+    else batch.succeed(handed, event);
+  } catch (error) {
+    const reason = `the event cannot be processed: ${error instanceof Error ? error.name : 'unknown'}`;
+    batch.abort(handed, sourceId, { code: unreadable, reason }, context.nowMs);
+  }
+}
+
+/** For a job whose results Postgres refused: it alone, aborted. */
+export function abortRefused(handed: HandedJob, batch: PipelineBatch, reason: string, nowMs: number): void {
+  const sourceId = readParameters(handed.job.parameters)?.source_id ?? '';
+  batch.abort(handed, sourceId, { code: unreadable, reason: `storage refused the results: ${reason}` }, nowMs);
+}
+
+function processEvent(job: Job, parameters: GatewayParameters, context: PipelineContext): ProcessedEvent | Refusal {
+  const source = context.workspace.sourceById(parameters.source_id);
+  if (source === undefined) return { code: drained, reason: 'source not found' };
+  const payload = bufferOver(job.payload);
+  const event = parseEvent(payload);
+  if (event === undefined) return { code: unreadable, reason: 'payload is not a JSON object' };
+  if (!context.tracing.enabled) return fanOut(job, payload, event, parameters, source, context);
+  const span = context.tracing.start('processor.process', { traceparent: parameters.traceparent, kind: 'consumer' });
+  try {
+    const traced = span.traceparent === undefined ? parameters : { ...parameters, traceparent: span.traceparent };
+    return fanOut(job, payload, event, traced, source, context);
+  } finally {
+    span.end();
+  }
+}
+
+function fanOut(
+  job: Job,
+  payload: Buffer,
+  event: EventObject,
+  parameters: GatewayParameters,
+  source: SourceConfig,
+  context: PipelineContext,
+): ProcessedEvent | Refusal {
+  const changes = fixTimestamps(event, job.receivedAtMs);
+  const suffix = parametersSuffix(event, parameters);
+  const result: ProcessedEvent = { sourceId: source.id, routed: [], filtered: [], aborted: [], status: undefined };
+  let eventBytes: readonly Uint8Array[] | undefined;
+  let bytes = 0;
+  for (const route of context.routes.routesOf(source)) {
+    const { destinationId } = route;
+    const verdict = filterEvent(route.filter, event);
+    if (verdict?.code === 298) {
+      result.filtered.push(destinationId);
+      continue;
+    }
+    if (verdict !== undefined) {
+      result.aborted.push({ destinationId, ...verdict });
+      continue;
+    }
+    const transformed = transform(route, event, source.id, job);
+    if (transformed.kind === 'filtered') result.filtered.push(destinationId);
+    else if (transformed.kind === 'aborted') result.aborted.push({ destinationId, ...transformed });
+    else {
+      if (transformed.body === 'event') eventBytes ??= encodeEvent(payload, event, changes);
+      const body = transformed.body === 'event' ? (eventBytes ?? []) : [transformed.body];
+      for (const piece of body) bytes += piece.byteLength;
+      const text = `${route.parametersPrefix}${suffix},"request":${transformed.request}}`;
+      result.routed.push({ route, parameters: text, body });
+    }
+  }
+  if (bytes > eventRowsBytesMax)
+    return { code: tooLarge, reason: 'the event is too large for all of its destinations' };
+  if (result.aborted.length > 0) {
+    const destinations = result.aborted.map(({ destinationId, code, reason }) => ({ destinationId, code, reason }));
+    result.status = statusOf(job, 'succeeded', 200, { aborted: destinations }, context.nowMs);
+  }
+  return result;
+}
+
+/** A destination whose transform throws loses its own copy of the event, visibly, and nobody else's. */
+function transform(route: Route, event: EventObject, sourceId: string, job: Job) {
+  const { destinationId } = route;
+  try {
+    const metadata = { sourceId, destinationId, messageId: job.messageId, receivedAtMs: job.receivedAtMs };
+    return route.destination.transform(event, metadata);
+  } catch (error) {
+    const reason = `the destination's transform failed: ${error instanceof Error ? error.name : 'unknown'}`;
+    return { kind: 'aborted' as const, code: unreadable, reason };
+  }
+}
+
+/** The event's bytes as they are when it only got new fields: they are spliced in before its closing brace. */
+export function encodeEvent(
+  payload: Buffer,
+  event: EventObject,
+  changes: { added: readonly string[]; rewritten: boolean },
+): readonly Uint8Array[] {
+  if (changes.rewritten) return [Buffer.from(JSON.stringify(event))];
+  if (changes.added.length === 0) return [payload];
+  const end = payload.lastIndexOf(closingBrace);
+  const fields = changes.added.map((name) => `${JSON.stringify(name)}:${JSON.stringify(event[name])}`).join(',');
+  const isEmpty = Object.keys(event).length === changes.added.length;
+  return [payload.subarray(0, end), Buffer.from(`${isEmpty ? '' : ','}${fields}}`)];
+}
+
+/** The part of RouterParameters that differs by event: `,"event_name":…`. */
+function parametersSuffix(event: EventObject, parameters: GatewayParameters): string {
+  const name = event.event;
+  const type = event.type;
+  let suffix = '';
+  if (typeof name === 'string') suffix += `,"event_name":${JSON.stringify(name.slice(0, eventNameCharactersMax))}`;
+  if (typeof type === 'string') suffix += `,"event_type":${JSON.stringify(type.slice(0, eventNameCharactersMax))}`;
+  const { source_job_run_id: run, source_task_run_id: task, traceparent } = parameters;
+  if (run !== undefined) suffix += `,"source_job_run_id":${JSON.stringify(run)}`;
+  if (task !== undefined) suffix += `,"source_task_run_id":${JSON.stringify(task)}`;
+  if (traceparent !== undefined) suffix += `,"traceparent":${JSON.stringify(traceparent)}`;
+  return suffix;
+}
+
+function readParameters(text: string): GatewayParameters | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isGatewayParameters(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The gateway wrote them: what the pipeline needs is looked at, the rest is passed on. */
+function isGatewayParameters(value: unknown): value is GatewayParameters {
+  return isObject(value) && typeof value.source_id === 'string';
+}
+
+function parseEvent(payload: Buffer): EventObject | undefined {
+  try {
+    const value: unknown = JSON.parse(payload.toString('utf8'));
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function statusOf(
+  job: Job,
+  state: JobStatus['state'],
+  code: number,
+  response: Record<string, unknown>,
+  nowMs: number,
+): JobStatus {
+  return {
+    jobId: job.jobId,
+    state,
+    attempt: 1,
+    code,
+    response: JSON.stringify(response),
+    execTimeMs: nowMs,
+    retryTimeMs: 0,
+    firstAttemptedAtMs: nowMs,
+  };
+}

@@ -1,0 +1,276 @@
+// One processor per partition: pulls `gw` jobs, runs the pipeline over them, and commits what they became together
+// with the fact that they are done. Order of events is the order of commits, so everything here is a line:
+//
+//   waiting --process--> building --commit--> in flight (two at most, in order) --committed--> gone, slots pulled anew
+//                                                  |--refused--> pieces: halves, one commit at a time, until the event
+//                                                  |             that Postgres refuses is alone; it is aborted
+//                                                  \--lost-----> everything is forgotten, the session is opened anew
+//
+// While commits are in flight results gather in `building`: batches grow with load and need no timer.
+
+import { type ActorContext, type ActorDefinition, defineActor, type StopReason } from '../../runtime/index.ts';
+import { destinationTypeLabel } from '../destinations/registry.ts';
+import type { Environment } from '../environment.ts';
+import type { LedgerDelta } from '../storage/contract.ts';
+import { type CommitSettled, type HandedJob, PartitionSession } from '../storage/partition-session.ts';
+import { type ProcessorMessage, processorKind } from './contract.ts';
+import { abortRefused, PipelineBatch, type PipelineContext, processJob } from './pipeline.ts';
+import { RouteTable } from './routes.ts';
+
+/** One slice: about two milliseconds of work at 25 to 30 µs per event of 1 KB. */
+const sliceJobsMax = 64;
+const sliceBytesMax = 128 * 1024;
+const commitsInFlightMax = 2;
+/** Rows waiting for a commit beyond this stop the processing until one has ended. */
+const buildingBytesMax = 4 * 1024 * 1024;
+const rowBytesExpected = 700;
+const mailboxBytesMax = 64 * 1024 * 1024;
+
+export function processorDefinition(environment: Environment): ActorDefinition<ProcessorMessage> {
+  const { settings } = environment;
+  const routes = new RouteTable(settings.router.isolation);
+  const count = processorCounter(environment);
+  return defineActor<ProcessorMessage>({
+    kind: processorKind,
+    role: 'actors',
+    idleMs: settings.processor.idleMs,
+    mailbox: { bytesMax: mailboxBytesMax },
+    create(context) {
+      const processor = new Processor(context, environment, routes, count);
+      return {
+        onStart: () => processor.open(),
+        onMessage: (message) => processor.receive(message),
+        onStop: (reason) => processor.stop(reason),
+      };
+    },
+  });
+}
+
+interface InFlight {
+  batch: PipelineBatch;
+  ledger: readonly LedgerDelta[];
+  /** Part of a refused batch. */
+  isPiece: boolean;
+  /** Holds nothing but the abort of a refused event. */
+  isAbort: boolean;
+}
+
+class Processor {
+  readonly #context: ActorContext<ProcessorMessage>;
+  readonly #environment: Environment;
+  readonly #routes: RouteTable;
+  readonly #count: (ledger: readonly LedgerDelta[]) => void;
+  readonly #session: PartitionSession<ProcessorMessage>;
+  #waiting: HandedJob[] = [];
+  /** Jobs before this index of `waiting` are processed. */
+  #next = 0;
+  #building: PipelineBatch | undefined;
+  readonly #inFlight = new Map<number, InFlight>();
+  #pieces: HandedJob[][] = [];
+  #continuing = false;
+
+  constructor(
+    context: ActorContext<ProcessorMessage>,
+    environment: Environment,
+    routes: RouteTable,
+    count: (ledger: readonly LedgerDelta[]) => void,
+  ) {
+    this.#context = context;
+    this.#environment = environment;
+    this.#routes = routes;
+    this.#count = count;
+    const { settings, workspace } = environment;
+    this.#session = new PartitionSession(context, {
+      queue: 'gw',
+      slots: settings.processor.slots,
+      commitTimeoutMs: settings.postgres.statementTimeoutMs * 2,
+      isReady: () => workspace.current.snapshot.version > 0,
+    });
+  }
+
+  open(): void {
+    this.#session.open();
+  }
+
+  receive(message: ProcessorMessage): void {
+    switch (message.kind) {
+      case 'jobsReady':
+        this.#session.wake();
+        return;
+      case 'openSession':
+        this.#session.open();
+        return;
+      case 'jobs': {
+        const handed = this.#session.accept(message);
+        if (handed === undefined) {
+          if (!this.#session.isOpen) this.#forget();
+          return;
+        }
+        for (const job of handed) this.#waiting.push(job);
+        break;
+      }
+      case 'commitSettled':
+        this.#settle(message);
+        break;
+      case 'continueProcessing':
+        this.#continuing = false;
+        break;
+    }
+    this.#work();
+  }
+
+  /** Results that are ready are still committed; jobs that were not begun are released with the session. */
+  async stop(reason: StopReason): Promise<void> {
+    if (reason !== 'restart' && reason !== 'parked') {
+      const building = this.#building;
+      if (this.#session.isOpen && this.#pieces.length === 0 && building !== undefined) {
+        const results = building.takeResults();
+        const reply = await this.#session.commitAndWait(results);
+        if (reply?.kind === 'committed') this.#count(results.ledger);
+      }
+      await this.#session.settled();
+    }
+    this.#session.close();
+  }
+
+  #work(): void {
+    if (!this.#session.isOpen) return;
+    if (this.#pieces.length > 0) {
+      this.#commitPiece();
+      return;
+    }
+    this.#processSlice();
+    this.#commitBuilding();
+    if (this.#next < this.#waiting.length && !this.#isFull() && !this.#continuing) {
+      this.#continuing = true;
+      this.#context.pipeToSelf(Promise.resolve(), () => ({ kind: 'continueProcessing' }));
+    }
+  }
+
+  #processSlice(): void {
+    if (this.#next >= this.#waiting.length || this.#isFull()) return;
+    const batch = this.#building ?? new PipelineBatch(this.#bytesExpected());
+    this.#building = batch;
+    const context = this.#pipelineContext();
+    let bytes = 0;
+    for (let jobs = 0; jobs < sliceJobsMax && bytes < sliceBytesMax && !this.#isFull(); jobs += 1) {
+      const handed = this.#waiting[this.#next];
+      if (handed === undefined) break;
+      this.#next += 1;
+      bytes += handed.job.payload.byteLength;
+      processJob(handed, batch, context);
+    }
+    if (this.#next < this.#waiting.length) return;
+    this.#waiting = [];
+    this.#next = 0;
+  }
+
+  #commitBuilding(): void {
+    const batch = this.#building;
+    if (batch === undefined || batch.jobs.length === 0 || this.#inFlight.size >= commitsInFlightMax) return;
+    this.#building = undefined;
+    this.#commit(batch, { isPiece: false, isAbort: false });
+  }
+
+  /** One at a time and only when nothing else is under way: pieces must not overtake each other. */
+  #commitPiece(): void {
+    if (this.#inFlight.size > 0) return;
+    const jobs = this.#pieces.shift() ?? [];
+    const batch = new PipelineBatch(0);
+    const context = this.#pipelineContext();
+    for (const handed of jobs) processJob(handed, batch, context);
+    this.#commit(batch, { isPiece: true, isAbort: false });
+  }
+
+  #commit(batch: PipelineBatch, origin: { isPiece: boolean; isAbort: boolean }): void {
+    const results = batch.takeResults();
+    const ticket = this.#session.commit(results);
+    this.#inFlight.set(ticket, { batch, ledger: results.ledger, ...origin });
+  }
+
+  #settle(message: CommitSettled): void {
+    const verdict = this.#session.settle(message);
+    const inFlight = this.#inFlight.get(message.ticket);
+    if (verdict === 'lost') {
+      // The answer to a commit of an older session says nothing about the work of this one.
+      if (!this.#session.isOpen) this.#forget();
+      return;
+    }
+    if (inFlight === undefined) return;
+    this.#inFlight.delete(message.ticket);
+    if (verdict === 'committed') {
+      this.#count(inFlight.ledger);
+      this.#session.pull(inFlight.batch.jobs.length);
+      return;
+    }
+    const refusal = message.reply?.kind === 'refused' ? message.reply : { reason: '', sqlState: '' };
+    this.#split(inFlight, `${refusal.reason} (${refusal.sqlState})`);
+  }
+
+  #split(refused: InFlight, reason: string): void {
+    const { jobs } = refused.batch;
+    const [first] = jobs;
+    this.#context.log.warn({ jobs: jobs.length, reason }, 'storage refused the results of a batch');
+    if (refused.isAbort || first === undefined) {
+      this.#session.lose(`storage refuses even an abort: ${reason}`);
+      this.#forget();
+      return;
+    }
+    if (jobs.length === 1) {
+      const batch = new PipelineBatch(0);
+      abortRefused(first, batch, reason, this.#context.clock.nowMs());
+      this.#commit(batch, { isPiece: true, isAbort: true });
+      return;
+    }
+    const middle = jobs.length >>> 1;
+    const halves = [jobs.slice(0, middle), jobs.slice(middle)];
+    if (refused.isPiece) this.#pieces.unshift(...halves);
+    else this.#pieces.push(...halves);
+  }
+
+  #isFull(): boolean {
+    return (this.#building?.byteLength ?? 0) >= buildingBytesMax;
+  }
+
+  #bytesExpected(): number {
+    let bytes = 0;
+    const end = Math.min(this.#waiting.length, this.#next + sliceJobsMax);
+    for (let index = this.#next; index < end; index += 1) {
+      bytes += rowBytesExpected + (this.#waiting[index]?.job.payload.byteLength ?? 0);
+    }
+    return Math.min(bytes, buildingBytesMax);
+  }
+
+  #pipelineContext(): PipelineContext {
+    const { workspace, telemetry } = this.#environment;
+    const nowMs = this.#context.clock.nowMs();
+    return { workspace: workspace.current, routes: this.#routes, tracing: telemetry.tracing, nowMs };
+  }
+
+  /** The session is gone: storage hands out again whatever was not committed. */
+  #forget(): void {
+    this.#waiting = [];
+    this.#next = 0;
+    this.#building = undefined;
+    this.#inFlight.clear();
+    this.#pieces = [];
+  }
+}
+
+/** Counts what a commit settled. By its ledger, so the counters cost nothing per event and agree with it. */
+function processorCounter({ telemetry, workspace }: Environment): (ledger: readonly LedgerDelta[]) => void {
+  const events = telemetry.metrics.counter('sluice_processor_events_total', 'Events the processor is done with');
+  const routed = telemetry.metrics.counter(
+    'sluice_processor_destination_events_total',
+    'Events by destination type: routed, and of these filtered or aborted before a job was made',
+  );
+  return (ledger) => {
+    for (const { destinationId, kind, count } of ledger) {
+      if (destinationId === '') events.add(count, { outcome: kind });
+      else {
+        const type = destinationTypeLabel(workspace.current.destinationById(destinationId));
+        routed.add(count, { destination_type: type, outcome: kind });
+      }
+    }
+  };
+}

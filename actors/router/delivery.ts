@@ -1,0 +1,177 @@
+// One delivery over HTTP: a request descriptor and body bytes become a request, the answer becomes a code and a text
+// that may be kept. It knows no job, no retry and no order; the router decides what a code means.
+
+import { gunzipSync, inflateSync, constants as zlib } from 'node:zlib';
+import type { HttpClient, OutboundOutcome, OutboundResponse } from '../../transport/index.ts';
+import type { RequestDescriptor } from '../job.ts';
+import { parseRetryAfter } from './retry.ts';
+
+export interface DeliveryRequest {
+  /** Destination: its requests share connections with nobody else. */
+  poolKey: string;
+  request: RequestDescriptor;
+  body: Uint8Array;
+  /** The same for every attempt of a job, different for every other job. */
+  idempotencyKey: string;
+  traceparent: string | undefined;
+}
+
+export interface DeliveryOutcome {
+  /** HTTP status; 504 when there was no answer, 400 when the descriptor cannot be sent. */
+  code: number;
+  /** What the destination said, at most `answerCharactersMax`, or why there is nothing to show. */
+  response: string;
+  contentType: string;
+  retryAfterMs: number | undefined;
+}
+
+/** The router's only way out; tests put another one in its place. `done` is called once, later. */
+export interface Delivery {
+  send(request: DeliveryRequest, done: (outcome: DeliveryOutcome) => void): void;
+  /** The destination's connections are not needed any more. */
+  release(poolKey: string): void;
+}
+
+export interface HttpDeliveryOptions {
+  timeoutMs: number;
+  nowMs(): number;
+}
+
+const answerCharactersMax = 10 * 1024;
+/** An unpacked answer beyond this is not worth having. */
+const unpackedBytesMax = 64 * 1024;
+const noAnswerCode = 504;
+const unsendableCode = 400;
+
+const contentTypes: Readonly<Record<RequestDescriptor['format'], string>> = {
+  JSON: 'application/json',
+  JSON_ARRAY: 'application/json',
+  XML: 'application/xml',
+  FORM: 'application/x-www-form-urlencoded',
+  GZIP: 'application/json',
+  NONE: '',
+};
+
+export function createHttpDelivery(client: HttpClient, options: HttpDeliveryOptions): Delivery {
+  return {
+    send(delivery, done) {
+      const target = targetOf(delivery.request);
+      if (target === undefined) {
+        queueMicrotask(() => done(unsendable('expected an http or https URL as endpoint, got something else')));
+        return;
+      }
+      const hasBody = delivery.request.format !== 'NONE' && delivery.body.byteLength > 0;
+      client.send(
+        {
+          poolKey: delivery.poolKey,
+          origin: target.origin,
+          path: target.path,
+          method: delivery.request.method,
+          headers: headersOf(delivery),
+          body: hasBody ? delivery.body : null,
+          timeoutMs: options.timeoutMs,
+        },
+        (outcome) => done(readOutcome(outcome, options.nowMs())),
+      );
+    },
+    release(poolKey) {
+      client.release(poolKey);
+    },
+  };
+}
+
+/** Origin and path with the descriptor's params, or undefined when the endpoint is no URL we can send to. */
+export function targetOf(request: RequestDescriptor): { origin: string; path: string } | undefined {
+  if (!URL.canParse(request.endpoint)) return undefined;
+  const url = new URL(request.endpoint);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') return undefined;
+  for (const [name, value] of Object.entries(request.params)) url.searchParams.append(name, printParam(value));
+  return { origin: url.origin, path: url.pathname + url.search };
+}
+
+/** Strings as they are, structures as JSON, the rest printed (spec/delivery.md 1.8). */
+function printParam(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);
+}
+
+export function headersOf(delivery: DeliveryRequest): string[] {
+  const { request } = delivery;
+  const headers: string[] = [];
+  let hasContentType = request.format === 'NONE';
+  for (const name in request.headers) {
+    const lower = name.toLowerCase();
+    if (ownHeaders.has(lower)) continue;
+    if (lower === 'content-type') hasContentType = true;
+    headers.push(name, request.headers[name] ?? '');
+  }
+  if (!hasContentType) headers.push('Content-Type', contentTypes[request.format]);
+  if (request.format === 'GZIP') headers.push('Content-Encoding', 'gzip');
+  headers.push('User-Agent', 'RudderLabs', 'Idempotency-Key', delivery.idempotencyKey);
+  if (delivery.traceparent !== undefined) headers.push('traceparent', delivery.traceparent);
+  return headers;
+}
+
+/** Set by us or by the connection; what a destination's settings say about them does not count. */
+const ownHeaders: ReadonlySet<string> = new Set([
+  'user-agent',
+  'idempotency-key',
+  'traceparent',
+  'host',
+  'connection',
+  'keep-alive',
+  'content-length',
+  'transfer-encoding',
+  'upgrade',
+  'expect',
+]);
+
+export function readOutcome(outcome: OutboundOutcome, nowMs: number): DeliveryOutcome {
+  if (!outcome.ok) {
+    const { code, message } = outcome.error;
+    if (code === 'HTTP_INVALID_REQUEST') return unsendable(message);
+    return { code: noAnswerCode, response: `${code}: ${message}`, contentType: '', retryAfterMs: undefined };
+  }
+  const { response } = outcome;
+  return {
+    code: response.status,
+    response: response.status >= 200 && response.status < 300 ? '' : textOf(response),
+    contentType: response.contentType ?? '',
+    retryAfterMs: parseRetryAfter(response.retryAfter, nowMs),
+  };
+}
+
+function unsendable(reason: string): DeliveryOutcome {
+  return { code: unsendableCode, response: reason, contentType: '', retryAfterMs: undefined };
+}
+
+function textOf(response: OutboundResponse): string {
+  if (response.body.byteLength === 0) return '';
+  if (!/^\s*text\/|json|xml/i.test(response.contentType ?? '')) return 'redacted due to unsupported content-type';
+  const bytes = unpack(response);
+  if (bytes === undefined) return 'redacted due to unreadable content-encoding';
+  // Postgres text cannot hold U+0000, not even escaped in a jsonb look at it later.
+  return bytes.toString('utf8').slice(0, answerCharactersMax).replaceAll('\0', '');
+}
+
+/** We never ask for a packed answer, but some send one. It may be cut short, so a missing end is no error. */
+function unpack(response: OutboundResponse): Buffer | undefined {
+  const options = { maxOutputLength: unpackedBytesMax, finishFlush: zlib.Z_SYNC_FLUSH };
+  try {
+    switch (response.contentEncoding?.trim().toLowerCase() ?? 'identity') {
+      case 'identity':
+      case '':
+        return response.body;
+      case 'gzip':
+      case 'x-gzip':
+        return gunzipSync(response.body, options);
+      case 'deflate':
+        return inflateSync(response.body, options);
+      default:
+        return undefined;
+    }
+  } catch {
+    // Broken or a bomb: the answer is only for people to read, so it is left out.
+    return undefined;
+  }
+}

@@ -1,0 +1,122 @@
+// One job in a router's window, and how its attempts become status rows. No I/O and no clock.
+
+import type { Job, RouterParameters } from '../job.ts';
+import type { JobStatus } from '../storage/contract.ts';
+import type { FinishedJob } from '../storage/done-runs.ts';
+import type { HandedJob } from '../storage/partition-session.ts';
+import type { DeliveryOutcome } from './delivery.ts';
+import type { Lane } from './lane.ts';
+import type { Place } from './ordering.ts';
+import { drainedCode, type Verdict } from './retry.ts';
+
+export interface RoutedJob {
+  readonly job: Job;
+  readonly afterId: number;
+  /** Undefined: they cannot be read, the job can only be aborted. */
+  readonly parameters: RouterParameters | undefined;
+  readonly lane: Lane;
+  /** Set when it enters the barrier, right after it was made. */
+  place: Place<RoutedJob> | undefined;
+  /** Attempts made so far. */
+  attempts: number;
+  /** 0: none yet. */
+  firstAttemptedAtMs: number;
+  retryTimeMs: number;
+  /** A result an older session got and could not commit: the job must not be sent again for it. */
+  earlier: Settled | undefined;
+}
+
+/** What is to be committed about a job. */
+export interface Settled {
+  /** Undefined: plain success. */
+  status: JobStatus | undefined;
+}
+
+export function createRoutedJob(handed: HandedJob, parameters: RouterParameters | undefined, lane: Lane): RoutedJob {
+  const { job, afterId, status } = handed;
+  return {
+    job,
+    afterId,
+    parameters,
+    lane,
+    place: undefined,
+    attempts: status?.attempt ?? 0,
+    firstAttemptedAtMs: status?.firstAttemptedAtMs ?? 0,
+    retryTimeMs: status?.retryTimeMs ?? 0,
+    earlier: undefined,
+  };
+}
+
+/** Written by our own processor; still, a row nobody can read must not stop the partition. */
+export function readRouterParameters(text: string): RouterParameters | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRouterParameters(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isRouterParameters(value: unknown): value is RouterParameters {
+  if (typeof value !== 'object' || value === null) return false;
+  const { destination_id: destination, request } = value as Partial<Record<keyof RouterParameters, unknown>>;
+  return typeof destination === 'string' && typeof request === 'object' && request !== null && 'endpoint' in request;
+}
+
+/**
+ * The same for every attempt of a job and for no other job: the gateway's id of the event and the destination. The
+ * time of receipt keeps keys apart when a data folder was thrown away and ids began anew.
+ */
+export function idempotencyKey(job: Job, destinationId: string): string {
+  return `${job.receivedAtMs.toString(36)}-${job.parentId}-${encodeURIComponent(destinationId)}`;
+}
+
+export function settledBy(verdict: Verdict, routed: RoutedJob, outcome: DeliveryOutcome, nowMs: number): Settled {
+  // A first attempt that simply succeeded is the compact case; a late success tells how late it was.
+  if (verdict.state === 'succeeded' && routed.attempts === 1) return { status: undefined };
+  const reason = verdict.state === 'aborted' ? verdict.reason : undefined;
+  return {
+    status: {
+      jobId: routed.job.jobId,
+      state: verdict.state,
+      attempt: routed.attempts,
+      code: verdict.state === 'aborted' ? verdict.code : outcome.code,
+      response: responseJson(routed, outcome, reason),
+      execTimeMs: nowMs,
+      retryTimeMs: verdict.state === 'failed' ? verdict.retryTimeMs : 0,
+      firstAttemptedAtMs: routed.firstAttemptedAtMs,
+    },
+  };
+}
+
+/** Given up without an attempt: attempts so far are kept as they are. */
+export function drainedFor(reason: string, routed: RoutedJob, nowMs: number): Settled {
+  return {
+    status: {
+      jobId: routed.job.jobId,
+      state: 'aborted',
+      attempt: routed.attempts,
+      code: drainedCode,
+      response: JSON.stringify({ reason, payloadStage: 'router_input' }),
+      execTimeMs: nowMs,
+      retryTimeMs: 0,
+      firstAttemptedAtMs: routed.firstAttemptedAtMs,
+    },
+  };
+}
+
+export function finished(routed: RoutedJob, settled: Settled): FinishedJob {
+  return { jobId: routed.job.jobId, afterId: routed.afterId, status: settled.status };
+}
+
+/** Field names as in spec/delivery.md 1.9. */
+function responseJson(routed: RoutedJob, outcome: DeliveryOutcome, reason: string | undefined): string {
+  return JSON.stringify({
+    response: outcome.response,
+    firstAttemptedAt: new Date(routed.firstAttemptedAtMs).toISOString(),
+    'content-type': outcome.contentType,
+    routerSubStage: 'router_dest_delivery',
+    payloadStage: 'delivery',
+    ...(reason === undefined ? {} : { reason }),
+  });
+}

@@ -1,0 +1,171 @@
+// The attempts of one router: starts them, keeps them while they are in flight, and judges how they ended. Deliveries
+// end outside of any message, so they are only noted there and taken over inside the next one.
+
+import type { Clock, SpanHandle } from '../../runtime/index.ts';
+import { destinationTypeLabel } from '../destinations/registry.ts';
+import type { Environment } from '../environment.ts';
+import type { Delivery, DeliveryOutcome } from './delivery.ts';
+import type { Lane } from './lane.ts';
+import { judge, type RetryPolicy } from './retry.ts';
+import { drainedFor, idempotencyKey, type RoutedJob, type Settled, settledBy } from './routed-job.ts';
+
+export interface SenderOptions {
+  delivery: Delivery;
+  environment: Environment;
+  clock: Clock;
+  /** Uniform in [0, 1). */
+  random(): number;
+  /** Called once until `takeCompleted` is called. */
+  onCompleted(): void;
+}
+
+export interface Attempt {
+  readonly jobId: number;
+  readonly lane: Lane;
+  /** The job the result is for; another object than the first when its session was lost and it came again. */
+  routed: RoutedJob;
+  /** Set when it ended. */
+  settled: Settled | undefined;
+}
+
+export class Sender {
+  readonly #options: SenderOptions;
+  readonly #policy: RetryPolicy;
+  readonly #metrics: DeliveryMetrics;
+  readonly #inFlight = new Map<number, Attempt>();
+  #completed: Attempt[] = [];
+  #onIdle: (() => void) | undefined;
+
+  constructor(options: SenderOptions) {
+    this.#options = options;
+    const { retryBackoffMsMin, retryBackoffMsMax, retryWindowMs, attemptsMax } = options.environment.settings.router;
+    this.#policy = {
+      backoffMsMin: retryBackoffMsMin,
+      backoffMsMax: retryBackoffMsMax,
+      windowMs: retryWindowMs,
+      attemptsMax,
+    };
+    this.#metrics = new DeliveryMetrics(options.environment);
+  }
+
+  /** Sends the job, or says why it is given up without being sent. */
+  start(routed: RoutedJob): Settled | undefined {
+    const { delivery, environment, clock } = this.#options;
+    const { parameters, lane, job } = routed;
+    const nowMs = clock.nowMs();
+    if (parameters === undefined) return drainedFor('job parameters cannot be read', routed, nowMs);
+    const destination = environment.workspace.current.destinationById(lane.destinationId);
+    if (destination === undefined) {
+      return drainedFor('destination is not available in the config', routed, nowMs);
+    }
+    if (!destination.enabled) return drainedFor('destination is disabled', routed, nowMs);
+    routed.attempts += 1;
+    if (routed.firstAttemptedAtMs === 0) routed.firstAttemptedAtMs = nowMs;
+    const attempt: Attempt = { jobId: job.jobId, lane, routed, settled: undefined };
+    this.#inFlight.set(job.jobId, attempt);
+    lane.inFlight += 1;
+    const span = this.#startSpan(routed, parameters.traceparent);
+    delivery.send(
+      {
+        poolKey: lane.destinationId,
+        request: parameters.request,
+        body: job.payload,
+        idempotencyKey: idempotencyKey(job, lane.destinationId),
+        traceparent: span?.traceparent ?? parameters.traceparent,
+      },
+      (outcome) => {
+        span?.end(spanEnd(outcome));
+        this.#complete(attempt, outcome);
+      },
+    );
+    return undefined;
+  }
+
+  /** True when a request for this job, begun in an older session, is still in flight: its result goes to `routed`. */
+  adopt(routed: RoutedJob): boolean {
+    const attempt = this.#inFlight.get(routed.job.jobId);
+    if (attempt === undefined) return false;
+    routed.attempts = Math.max(routed.attempts, attempt.routed.attempts);
+    routed.firstAttemptedAtMs = attempt.routed.firstAttemptedAtMs;
+    attempt.routed = routed;
+    return true;
+  }
+
+  takeCompleted(): Attempt[] {
+    const completed = this.#completed;
+    this.#completed = [];
+    return completed;
+  }
+
+  /** Resolves when no request is in flight. */
+  idle(): Promise<void> {
+    if (this.#inFlight.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
+    });
+  }
+
+  /** For metrics, once the result is committed. */
+  count(routed: RoutedJob, settled: Settled): void {
+    this.#metrics.count(routed, settled, this.#options.clock.nowMs());
+  }
+
+  #complete(attempt: Attempt, outcome: DeliveryOutcome): void {
+    const { clock, random, onCompleted } = this.#options;
+    const { routed, lane } = attempt;
+    const nowMs = clock.nowMs();
+    const verdict = judge(
+      {
+        code: outcome.code,
+        number: routed.attempts,
+        firstAttemptedAtMs: routed.firstAttemptedAtMs,
+        nowMs,
+        retryAfterMs: outcome.retryAfterMs,
+      },
+      this.#policy,
+      random,
+    );
+    attempt.settled = settledBy(verdict, routed, outcome, nowMs);
+    this.#inFlight.delete(attempt.jobId);
+    lane.inFlight -= 1;
+    if (this.#completed.push(attempt) === 1) onCompleted();
+    if (this.#inFlight.size === 0) this.#onIdle?.();
+  }
+
+  #startSpan(routed: RoutedJob, traceparent: string | undefined): SpanHandle | undefined {
+    const { tracing } = this.#options.environment.telemetry;
+    if (!tracing.enabled) return undefined;
+    return tracing.start('router.deliver', {
+      traceparent,
+      kind: 'client',
+      attributes: { 'sluice.destination.id': routed.lane.destinationId, 'sluice.attempt': routed.attempts },
+    });
+  }
+}
+
+function spanEnd({ code }: DeliveryOutcome): Parameters<SpanHandle['end']>[0] {
+  const attributes = { 'http.response.status_code': code };
+  return code >= 200 && code < 300 ? { attributes } : { error: `code ${code}`, attributes };
+}
+
+/** By destination type and outcome: never by anything there are many of. */
+class DeliveryMetrics {
+  readonly #environment: Environment;
+  readonly #jobs;
+  readonly #latency;
+
+  constructor(environment: Environment) {
+    const { metrics } = environment.telemetry;
+    this.#environment = environment;
+    this.#jobs = metrics.counter('sluice_router_attempts_total', 'Committed attempts, by what became of the job');
+    this.#latency = metrics.histogram('sluice_router_delivery_latency_ms', 'Time from receipt to committed delivery');
+  }
+
+  count(routed: RoutedJob, settled: Settled, nowMs: number): void {
+    const outcome = settled.status?.state ?? 'succeeded';
+    const { workspace } = this.#environment;
+    const type = destinationTypeLabel(workspace.current.destinationById(routed.lane.destinationId));
+    this.#jobs.add(1, { destination_type: type, outcome });
+    if (outcome === 'succeeded') this.#latency.record(nowMs - routed.job.receivedAtMs, { destination_type: type });
+  }
+}
