@@ -8,7 +8,7 @@ import { existsSync, renameSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { EmbeddedPostgresError, toFolderError } from './embedded-postgres-error.ts';
-import { openPostgres, type PostgresAddress, PostgresError } from './postgres.ts';
+import { openPostgres, type Postgres, type PostgresAddress, PostgresError } from './postgres.ts';
 import { preparePostgresBinaries } from './postgres-binaries.ts';
 import {
   chooseSocketDir,
@@ -22,7 +22,7 @@ import {
 } from './postgres-cluster.ts';
 import {
   type Cluster,
-  disarmStalePidFile,
+  disarmStaleLocks,
   findPostmaster,
   type Postmaster,
   serverLogBytes,
@@ -202,7 +202,6 @@ class EmbeddedServer implements EmbeddedPostgres {
     this.version = await ensureDatabase(this.socketDir);
     if (this.#options.restartWhenLost === false) return;
     this.#watch = setInterval(() => this.#restartIfLost(), watchMs);
-    this.#watch.unref();
   }
 
   ensureRunning(): Promise<void> {
@@ -242,7 +241,7 @@ class EmbeddedServer implements EmbeddedPostgres {
     this.#writeSettings();
     this.#rotateLog();
     for (;;) {
-      disarmStalePidFile(dir);
+      disarmStaleLocks(dir, this.socketDir, this.port);
       const logOffset = serverLogBytes(dir);
       const restMs = this.#startTimeoutMs - (Date.now() - beganAt);
       const tell = setInterval(() => this.#tellProgress(logOffset), progressMs);
@@ -262,20 +261,21 @@ class EmbeddedServer implements EmbeddedPostgres {
     }
   }
 
-  /** False when the server that runs here is of no use and was stopped. */
+  /** False when the server that runs here is of no use and was stopped, or is gone. */
   async #adopt(running: Postmaster): Promise<boolean> {
     const { dir } = this.#cluster;
     const logOffset = serverLogBytes(dir);
-    const settled = (): boolean => {
+    // It may be starting, recovering, stopping or dying this very moment: only an answer proves that it serves.
+    const settled = async (): Promise<boolean> => {
       const now = findPostmaster(dir);
-      return now === undefined || (now.status === 'ready' && now.socketDir !== '');
+      return now === undefined || (now.status === 'ready' && (!hasSocket(now) || (await answers(now))));
     };
     if (!(await waitUntil(settled, this.#startTimeoutMs, progressMs, () => this.#tellProgress(logOffset)))) {
       throw startError(this.#cluster, serverLogSince(dir, logOffset), 'it did not become ready in time');
     }
     const ready = findPostmaster(dir);
     if (ready === undefined) return false;
-    if (!existsSync(join(ready.socketDir, `.s.PGSQL.${ready.port}`)) || ready.port !== this.port) {
+    if (!hasSocket(ready) || ready.port !== this.port) {
       // Its socket was cleaned away, so nobody can reach it any more.
       this.#options.log.warn({ pid: running.pid }, 'PostgreSQL runs without its socket, restarting it');
       await stopServer(this.#cluster, 'fast', this.#options.stopTimeoutMs ?? defaultStopTimeoutMs);
@@ -327,28 +327,42 @@ class EmbeddedServer implements EmbeddedPostgres {
   }
 }
 
+function hasSocket(postmaster: Postmaster): boolean {
+  return existsSync(join(postmaster.socketDir, `.s.PGSQL.${postmaster.port}`));
+}
+
+async function answers(postmaster: Postmaster): Promise<boolean> {
+  try {
+    await serverVersion(openDatabase(postmaster.socketDir, 'postgres'));
+    return true;
+  } catch (error) {
+    if (error instanceof PostgresError && error.retryable) return false;
+    throw error;
+  }
+}
+
 /** Creates our database in a new cluster; answers the server's version. */
 async function ensureDatabase(socketDir: string): Promise<string> {
-  const open = (name: string) =>
-    openPostgres({
-      address: { socketDir, port: socketPort, user: superuser, database: name },
-      applicationName: 'sluice start',
-    });
   try {
-    return await serverVersion(open(database));
+    return await serverVersion(openDatabase(socketDir, database));
   } catch (error) {
     if (!(error instanceof PostgresError) || error.sqlState !== '3D000') throw error;
   }
-  const session = await open('postgres').session();
+  const session = await openDatabase(socketDir, 'postgres').session();
   try {
     await session.query(`CREATE DATABASE ${database}`);
   } finally {
     await session.close();
   }
-  return serverVersion(open(database));
+  return serverVersion(openDatabase(socketDir, database));
 }
 
-async function serverVersion(postgres: ReturnType<typeof openPostgres>): Promise<string> {
+function openDatabase(socketDir: string, name: string): Postgres {
+  const address = { socketDir, port: socketPort, user: superuser, database: name };
+  return openPostgres({ address, applicationName: 'sluice start' });
+}
+
+async function serverVersion(postgres: Postgres): Promise<string> {
   const session = await postgres.session();
   try {
     const { rows } = await session.query<{ server_version: string }>('SHOW server_version');

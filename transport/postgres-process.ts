@@ -62,16 +62,17 @@ export function findPostmaster(clusterDir: string): Postmaster | undefined {
 }
 
 /**
- * A postmaster.pid left by a power loss may name a process id that somebody else has by now (in containers that is the
- * rule), and Postgres would take that for a running server. The id is replaced by one that cannot exist; the rest of
- * the file stays, because Postgres finds by it whether server processes of the lost postmaster still live.
+ * Lock files left by a power loss or SIGKILL may name a process id that somebody else has by now (in containers that
+ * is the rule), or that of a dead process nobody has buried yet, and Postgres would take that for a running server.
+ * The id is replaced by one that cannot exist; the rest of the file stays, because Postgres finds by it whether server
+ * processes of the lost postmaster still live. Only for the one who holds the data folder.
  */
-export function disarmStalePidFile(clusterDir: string): void {
-  const path = join(clusterDir, 'postmaster.pid');
-  const lines = readLines(path);
-  const pid = Math.abs(Number.parseInt(lines[0] ?? '', 10));
-  if (lines.length === 0 || findPostmaster(clusterDir) !== undefined || !isAlive(pid)) return;
-  writeFileSync(path, [String(impossiblePid), ...lines.slice(1)].join('\n'));
+export function disarmStaleLocks(clusterDir: string, socketDir: string, port: number): void {
+  if (findPostmaster(clusterDir) !== undefined) return;
+  for (const path of [join(clusterDir, 'postmaster.pid'), join(socketDir, `.s.PGSQL.${port}.lock`)]) {
+    const lines = readLines(path);
+    if (lines.length > 0) writeFileSync(path, [String(impossiblePid), ...lines.slice(1)].join('\n'));
+  }
 }
 
 /** The postmaster's working folder is its cluster. Where the system does not tell, the process id must do. */
@@ -110,14 +111,14 @@ export function stopServer(cluster: Cluster, mode: 'fast' | 'immediate', timeout
 
 /** Polls until `done` holds or the time is over; says which. `onPoll` is called every `tellMs`. */
 export async function waitUntil(
-  done: () => boolean,
+  done: () => boolean | Promise<boolean>,
   timeoutMs: number,
   tellMs = 0,
   onTell?: () => void,
 ): Promise<boolean> {
   const beganAt = Date.now();
   let toldAt = beganAt;
-  while (!done()) {
+  while (!(await done())) {
     const now = Date.now();
     if (now - beganAt > timeoutMs) return false;
     if (onTell !== undefined && now - toldAt >= tellMs) {
