@@ -36,12 +36,12 @@ export function parseWorkspaceFile({ path, bytes, environment }: WorkspaceConten
 /** Faults in a file beyond this number are counted, not written out. */
 const faultsListedMax = 100;
 
-export function formatWorkspaceFaults(faults: readonly WorkspaceFault[]): string {
+export function formatWorkspaceFaults(faults: readonly WorkspaceFault[], separator = '; '): string {
   const lines = faults
     .slice(0, faultsListedMax)
     .map(({ path, expected, got }) => `${path === '' ? '' : `${path}: `}expected ${expected}, got ${got}`);
   if (faults.length > faultsListedMax) lines.push(`and ${faults.length - faultsListedMax} more`);
-  return lines.join('; ');
+  return lines.join(separator);
 }
 
 function decodeText(bytes: Uint8Array, faults: WorkspaceFault[]): string {

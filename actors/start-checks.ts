@@ -1,0 +1,137 @@
+// Checks what can be checked before anything is started, so that a start fails whole, at once, with one clear sentence
+// per problem and what to do about it, instead of half-way with the message of a library.
+
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, rm, statfs } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import type { Settings } from './config.ts';
+
+export type StartCheck =
+  | { ok: true /** What was found, for the banner. */; text: string }
+  | { ok: false; problem: string; fix: string };
+
+const mebibyte = 1024 * 1024;
+/** Postgres needs room for its WAL before the first event is even there. */
+export const diskBytesFreeMin = 256 * mebibyte;
+
+/** All checks, always: the operator sees every problem at once. Nothing is left behind but the data folder. */
+export async function runStartChecks(settings: Settings): Promise<StartCheck[]> {
+  const folder = resolve(settings.data.dir);
+  const folderCheck = await checkFolder(folder);
+  const diskCheck = folderCheck.ok ? [await checkDisk(folder)] : [];
+  const { gateway, admin, starter, workspace } = settings;
+  const ports = [
+    { what: 'gateway', host: gateway.host, port: gateway.port, setting: 'gateway.port (SLUICE_GATEWAY_PORT)' },
+    { what: 'admin', host: admin.host, port: admin.port, setting: 'admin.port (SLUICE_ADMIN_PORT)' },
+  ];
+  if (workspace.file === '') {
+    const setting = 'starter.receiverPort (SLUICE_STARTER_RECEIVER_PORT)';
+    ports.push({ what: 'starter receiver', host: '127.0.0.1', port: starter.receiverPort, setting });
+  }
+  return [folderCheck, ...diskCheck, ...(await Promise.all(ports.map(checkPort)))];
+}
+
+/** Undefined when all is well, else the text for standard error. */
+export function formatStartProblems(checks: readonly StartCheck[]): string | undefined {
+  const lines = checks.flatMap((check) => (check.ok ? [] : [`  - ${check.problem} ${check.fix}`]));
+  return lines.length === 0 ? undefined : `Sluice cannot start:\n${lines.join('\n')}\n`;
+}
+
+async function checkFolder(folder: string): Promise<StartCheck> {
+  const probe = join(folder, `.write-check-${randomBytes(6).toString('hex')}`);
+  try {
+    await mkdir(folder, { recursive: true });
+    const file = await open(probe, 'wx');
+    try {
+      await file.write('can this folder keep what it is given?');
+      await file.sync();
+    } finally {
+      await file.close();
+      await rm(probe, { force: true });
+    }
+    return { ok: true, text: `data folder ${folder} is writable` };
+  } catch (error) {
+    return {
+      ok: false,
+      problem: `The data folder ${folder} cannot be written (${codeOf(error)}).`,
+      fix: folderFix(codeOf(error)),
+    };
+  }
+}
+
+function folderFix(code: string): string {
+  switch (code) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return 'Free some space there, or set data.dir (SLUICE_DATA_DIR) to a folder on another disk.';
+    case 'ENOTDIR':
+    case 'EEXIST':
+      return 'A file is in the way: set data.dir (SLUICE_DATA_DIR) to a folder.';
+    case 'EROFS':
+      return 'The file system is read-only: set data.dir (SLUICE_DATA_DIR) to a folder on another one.';
+    default:
+      return 'Give this user write permission there, or set data.dir (SLUICE_DATA_DIR) to another folder.';
+  }
+}
+
+async function checkDisk(folder: string): Promise<StartCheck> {
+  const { bavail, bsize } = await statfs(folder);
+  const freeBytes = bavail * bsize;
+  if (freeBytes >= diskBytesFreeMin) return { ok: true, text: `${sizeText(freeBytes)} of disk free` };
+  const problem = `Only ${sizeText(freeBytes)} are free on the disk of the data folder ${folder}, ${sizeText(diskBytesFreeMin)} are needed.`;
+  return { ok: false, problem, fix: folderFix('ENOSPC') };
+}
+
+interface PortToCheck {
+  what: string;
+  host: string;
+  port: number;
+  setting: string;
+}
+
+/** By a trial: a server that shares its port with others would not notice them itself. */
+function checkPort({ what, host, port, setting }: PortToCheck): Promise<StartCheck> {
+  if (port === 0) return Promise.resolve({ ok: true, text: `${what} port will be a free one` });
+  return new Promise((settle) => {
+    const server = createServer();
+    server.once('error', (error) => {
+      const code = codeOf(error);
+      settle({ ok: false, problem: portProblem(code, `${host}:${port}`, what), fix: portFix(code, what, setting) });
+    });
+    server.listen({ host, port, exclusive: true }, () => {
+      server.close(() => settle({ ok: true, text: `${what} port ${port} is free` }));
+    });
+  });
+}
+
+function portProblem(code: string, address: string, what: string): string {
+  switch (code) {
+    case 'EADDRINUSE':
+      return `The ${what} address ${address} is in use by another program.`;
+    case 'EACCES':
+      return `This user may not listen on the ${what} address ${address}.`;
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return `The ${what} address ${address} is no address of this machine.`;
+    default:
+      return `The ${what} address ${address} cannot be listened on (${code}).`;
+  }
+}
+
+function portFix(code: string, what: string, setting: string): string {
+  if (code === 'EADDRINUSE') return `Stop that program, or set ${setting} to another port, or to 0 for any free one.`;
+  if (code === 'EACCES') return `Set ${setting} to a port of 1024 or above.`;
+  return `Set the host and port of the ${what} to what this machine has: ${setting}.`;
+}
+
+function sizeText(bytes: number): string {
+  return bytes >= 1024 * mebibyte
+    ? `${(bytes / mebibyte / 1024).toFixed(1)} GiB`
+    : `${Math.floor(bytes / mebibyte)} MiB`;
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+}
