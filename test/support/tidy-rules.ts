@@ -27,7 +27,15 @@ const layers = ['transport', 'runtime', 'actors'] as const;
 const outsideLayers = /^(?:bench|test)\//;
 
 /** Files directly in actors/ that every folder of actors/ may import; the others are the composition root. */
-const sharedActorFiles = new Set(['job.ts', 'config.ts', 'environment.ts', 'isolation.ts', 'errors.ts', 'log.ts']);
+const sharedActorFiles = new Set([
+  'job.ts',
+  'config.ts',
+  'environment.ts',
+  'isolation.ts',
+  'errors.ts',
+  'log.ts',
+  'process-actor.ts',
+]);
 /**
  * What one folder of actors/ shows to the others, besides services/: its contract. That of storage has the consumer's
  * half as well: the wire form of a job, the session of a partition and what a session reports.
