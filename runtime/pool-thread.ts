@@ -1,0 +1,66 @@
+// One worker thread as main sees it: from spawn to exit. A respawned thread is a new PoolThread with the same id.
+// `exit` is the only sign of death; an `error` before it only gives the reason.
+
+import { MessageChannel, Worker } from 'node:worker_threads';
+import { ControlClient, eventLoopGauge } from '../transport/index.ts';
+import type { ActorLog } from './actor.ts';
+import type { ThreadControl, ThreadLogLine, ThreadStart } from './thread-contract.ts';
+
+export interface PoolThreadOptions {
+  entry: URL;
+  threadId: number;
+  role: string;
+  roles: Readonly<Record<string, string>>;
+  threadData: unknown;
+  heapMbMax: number | undefined;
+  log: ActorLog;
+}
+
+export class PoolThread {
+  readonly control: ControlClient<ThreadControl>;
+  readonly heartbeat: Int32Array;
+  /** Resolves with the reason when the thread is gone. Never rejects. */
+  readonly exited: Promise<string>;
+  /** Busy share of its event loop since the last call. */
+  readonly loopUtilization: () => number;
+  readonly #worker: Worker;
+
+  constructor(options: PoolThreadOptions) {
+    const { port1, port2 } = new MessageChannel();
+    const heartbeat = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+    const { threadId, role, roles, threadData } = options;
+    const start: ThreadStart = { threadId, role, roles, threadData, control: port2, heartbeat };
+    this.heartbeat = new Int32Array(heartbeat);
+    this.control = new ControlClient<ThreadControl>(port1);
+    this.#worker = new Worker(options.entry, {
+      name: `${role} ${threadId}`,
+      workerData: start,
+      transferList: [port2],
+      ...(options.heapMbMax === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: options.heapMbMax } }),
+    });
+    this.loopUtilization = eventLoopGauge(this.#worker);
+    this.#worker.on('message', (line: ThreadLogLine) => {
+      options.log[line.level]({ thread: `${role} ${threadId}`, ...line.fields }, line.text);
+    });
+    this.exited = this.#watchExit();
+  }
+
+  /** Stops the thread wherever it is. Never while it may hold native storage, except after the deadline. */
+  async terminate(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #watchExit(): Promise<string> {
+    return new Promise((resolve) => {
+      let error: Error | undefined;
+      this.#worker.on('error', (thrown: unknown) => {
+        error = thrown instanceof Error ? thrown : new Error(String(thrown));
+      });
+      this.#worker.once('exit', (exitCode) => {
+        const reason = error === undefined ? `it ended with code ${exitCode}` : `it failed: ${error.message}`;
+        this.control.close(reason);
+        resolve(reason);
+      });
+    });
+  }
+}

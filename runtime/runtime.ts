@@ -1,0 +1,215 @@
+// The façade main uses: starts the threads, gives references to actors wherever they live, and drains everything in
+// order. Main is a peer of its threads: it hosts actors of the role `main` in the same kind of system.
+
+import { eventLoopGauge } from '../transport/index.ts';
+import type { ActorDefinition, ActorLog, ActorRef } from './actor.ts';
+import type { ActorAddress } from './address.ts';
+import { DrainClock } from './drain-clock.ts';
+import { realSeams, type Seams } from './seams.ts';
+import { ActorSystem } from './system.ts';
+import { figuresOf } from './thread.ts';
+import { type DrainOutcome, mainRole, mainThreadId, type ThreadFigures } from './thread-contract.ts';
+import { drainGroup, hurryDrain, leaveThreads } from './thread-drain.ts';
+import { ThreadPool } from './thread-pool.ts';
+import {
+  type Slot,
+  type SlotState,
+  type ThreadGroup,
+  type ThreadLoss,
+  type ThreadTuning,
+  threadTuningDefaults,
+} from './thread-slot.ts';
+
+export type { DrainOutcome, ThreadLinkStats } from './thread-contract.ts';
+export type { ThreadGroup, ThreadLoss, ThreadTuning } from './thread-slot.ts';
+
+export interface RuntimeOptions {
+  /** Worker file; it calls `runThread`. */
+  entry: URL;
+  /** In drain order: earlier groups drain first. */
+  groups: ThreadGroup[];
+  /** Actor kind → role, for all kinds; the role `main` is this thread. */
+  roles: Readonly<Record<string, string>>;
+  /** Given to every worker as a structured clone. */
+  threadData: unknown;
+  /** Hosted on the main thread; drained before all groups. */
+  definitions?: ActorDefinition<never>[];
+  log: ActorLog;
+  /** After the replacement is ready. */
+  onThreadLost?(event: ThreadLoss): void;
+  /** Threads were lost too often: drain what is left and exit. */
+  onFatal(reason: Error): void;
+  tuning?: Partial<ThreadTuning>;
+}
+
+export interface ThreadStats extends ThreadFigures {
+  threadId: number;
+  role: string;
+  /** `silent`: it gave no figures in time; they read as zero. */
+  state: SlotState | 'silent';
+  restarts: number;
+  uptimeMs: number;
+  eventLoopUtilization: number;
+}
+
+export interface RuntimeStats {
+  threads: ThreadStats[];
+  /** By reason, over all threads that answered. */
+  deadLetters: Record<string, number>;
+}
+
+export interface Runtime {
+  ref<Message>(kind: string, key: string): ActorRef<Message>;
+  /** Resolves when every live thread applied it; a respawned thread gets the last value before its actors start. */
+  broadcast(topic: string, value: unknown): Promise<void>;
+  pin(address: ActorAddress, threadId: number): Promise<void>;
+  stats(): Promise<RuntimeStats>;
+  /** Stops all actors, group by group. Idempotent; a later call can only bring the deadline nearer. */
+  drain(options: { deadlineMs: number }): Promise<DrainOutcome>;
+  /** Ends the threads, after a drain without patience if there was none. */
+  stop(): Promise<void>;
+}
+
+/** Threads that are busy answer late; their figures are then left out rather than waited for. */
+const figuresTimeoutMs = 2_000;
+
+/** Resolves when all threads are ready and linked with one another. */
+export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
+  const seams = realSeams();
+  const tuning = { ...threadTuningDefaults, ...options.tuning };
+  const { roles, log, entry, groups, threadData, onFatal } = options;
+  const definitions = options.definitions ?? [];
+  const system = new ActorSystem({ threadId: mainThreadId, role: mainRole, roles, definitions, seams, log });
+  const onThreadLost = options.onThreadLost ?? (() => undefined);
+  const pool = new ThreadPool({ entry, groups, roles, threadData, system, seams, log, tuning, onThreadLost, onFatal });
+  await pool.start();
+  return new ThreadedRuntime({ system, pool, seams, tuning, log });
+}
+
+interface RuntimeParts {
+  system: ActorSystem;
+  pool: ThreadPool;
+  seams: Seams;
+  tuning: ThreadTuning;
+  log: ActorLog;
+}
+
+class ThreadedRuntime implements Runtime {
+  readonly #system: ActorSystem;
+  readonly #pool: ThreadPool;
+  readonly #seams: Seams;
+  readonly #tuning: ThreadTuning;
+  readonly #log: ActorLog;
+  readonly #startedMs: number;
+  readonly #loopUtilization = eventLoopGauge();
+  #drainClock: DrainClock | undefined;
+  #drained: Promise<DrainOutcome> | undefined;
+  #stopped: Promise<void> | undefined;
+
+  constructor({ system, pool, seams, tuning, log }: RuntimeParts) {
+    this.#log = log;
+    this.#system = system;
+    this.#pool = pool;
+    this.#seams = seams;
+    this.#tuning = tuning;
+    this.#startedMs = seams.clock.monotonicMs();
+  }
+
+  ref<Message>(kind: string, key: string): ActorRef<Message> {
+    return this.#system.ref<Message>(kind, key);
+  }
+
+  broadcast(topic: string, value: unknown): Promise<void> {
+    return this.#pool.broadcast(topic, value);
+  }
+
+  pin(address: ActorAddress, threadId: number): Promise<void> {
+    return this.#pool.pin(address, threadId);
+  }
+
+  async stats(): Promise<RuntimeStats> {
+    const threads = [this.#mainStats(), ...(await Promise.all(this.#pool.slots.map((slot) => this.#slotStats(slot))))];
+    const deadLetters: Record<string, number> = {};
+    for (const thread of threads) {
+      for (const [reason, count] of Object.entries(thread.deadLetters)) {
+        deadLetters[reason] = (deadLetters[reason] ?? 0) + count;
+      }
+    }
+    return { threads, deadLetters };
+  }
+
+  drain(options: { deadlineMs: number }): Promise<DrainOutcome> {
+    if (this.#drained !== undefined) {
+      if (this.#drainClock?.shorten(options.deadlineMs) === true) {
+        hurryDrain(this.#pool.slots, options.deadlineMs, this.#tuning.drainGraceMs);
+      }
+      return this.#drained;
+    }
+    this.#drainClock = new DrainClock(this.#seams.clock, options.deadlineMs, this.#tuning.drainGraceMs);
+    this.#drained = this.#drainInOrder(this.#drainClock);
+    return this.#drained;
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stopAfterDrain();
+    return this.#stopped;
+  }
+
+  async #drainInOrder(clock: DrainClock): Promise<DrainOutcome> {
+    this.#pool.beginEnd();
+    const { groups, slots } = this.#pool;
+    const { drainGraceMs } = this.#tuning;
+    const unfinished: string[] = [];
+    const add = (outcome: DrainOutcome) => unfinished.push(...outcome.unfinished);
+    const late: DrainOutcome = { clean: false, unfinished: [`thread ${mainThreadId} (${mainRole})`] };
+    add(await Promise.race([this.#system.drain(clock.shareMs(groups.length)), clock.expired.then(() => late)]));
+    for (const [index, group] of groups.entries()) {
+      add(await drainGroup(group, slots, clock, { laterGroups: groups.length - index - 1, drainGraceMs }));
+    }
+    clock.stop();
+    return { clean: unfinished.length === 0, unfinished };
+  }
+
+  async #stopAfterDrain(): Promise<void> {
+    await this.drain({ deadlineMs: 0 });
+    const terminated = await leaveThreads(this.#pool.slots, this.#seams.clock, this.#tuning);
+    for (const { threadId, group } of terminated) {
+      this.#log.warn({ threadId, role: group.role }, 'terminated a thread that did not leave by itself');
+    }
+    this.#pool.close();
+  }
+
+  #mainStats(): ThreadStats {
+    return {
+      threadId: mainThreadId,
+      role: mainRole,
+      state: this.#drained === undefined ? 'live' : 'draining',
+      restarts: 0,
+      uptimeMs: this.#seams.clock.monotonicMs() - this.#startedMs,
+      eventLoopUtilization: this.#loopUtilization(),
+      ...figuresOf(this.#system, this.#pool.links, undefined),
+    };
+  }
+
+  async #slotStats(slot: Slot): Promise<ThreadStats> {
+    const figures = await this.#pool.figures(slot, figuresTimeoutMs);
+    return {
+      threadId: slot.threadId,
+      role: slot.group.role,
+      state: figures === undefined && slot.state === 'live' ? 'silent' : slot.state,
+      restarts: slot.restarts,
+      uptimeMs: this.#seams.clock.monotonicMs() - slot.startedMs,
+      eventLoopUtilization: slot.thread.loopUtilization(),
+      ...(figures ?? noFigures),
+    };
+  }
+}
+
+const noFigures: ThreadFigures = {
+  actors: 0,
+  parked: 0,
+  mailboxDepth: 0,
+  deadLetters: {},
+  links: [],
+  collected: undefined,
+};

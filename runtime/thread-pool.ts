@@ -1,0 +1,275 @@
+// The threads of the process, kept alive by main: spawned, meshed with links, watched, respawned after a loss, drained in
+// order (thread-drain.ts). A slot is a thread id and its role for good; the worker in it comes and goes.
+
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { TransportError } from '../transport/index.ts';
+import type { ActorLog } from './actor.ts';
+import { type ActorAddress, formatAddress } from './address.ts';
+import { RuntimeError } from './errors.ts';
+import type { PlacementTable } from './placement.ts';
+import { PoolThread } from './pool-thread.ts';
+import type { Seams, Timer } from './seams.ts';
+import { StallWatch } from './stall-watch.ts';
+import { afterResume, type FailureHistory, judgeFailure } from './supervision.ts';
+import type { ActorSystem } from './system.ts';
+import { ThreadLinks } from './thread.ts';
+import { mainRole, mainThreadId, type ThreadFigures } from './thread-contract.ts';
+import type { Slot, ThreadGroup, ThreadLoss, ThreadTuning } from './thread-slot.ts';
+
+export interface ThreadPoolOptions {
+  entry: URL;
+  groups: readonly ThreadGroup[];
+  roles: Readonly<Record<string, string>>;
+  threadData: unknown;
+  /** Main's own system: a peer of every thread. */
+  system: ActorSystem;
+  seams: Seams;
+  log: ActorLog;
+  tuning: ThreadTuning;
+  onThreadLost(loss: ThreadLoss): void;
+  onFatal(reason: Error): void;
+}
+
+export class ThreadPool {
+  readonly slots: readonly Slot[];
+  /** In drain order. */
+  readonly groups: readonly ThreadGroup[];
+  readonly links = new ThreadLinks();
+  readonly #options: ThreadPoolOptions;
+  readonly #broadcasts = new Map<string, unknown>();
+  readonly #keepAlive: MessageChannel;
+  #table: PlacementTable;
+  #history: FailureHistory | undefined;
+  #checks: Timer | undefined;
+  /** Set once, by a drain, a stop or a fatal loss: from then on a thread that ends is not replaced. */
+  #ending = false;
+  #started = false;
+
+  constructor(options: ThreadPoolOptions) {
+    this.#options = options;
+    this.groups = options.groups;
+    this.#keepAlive = holdProcess();
+    const groups = options.groups.flatMap((group) => new Array<ThreadGroup>(group.count).fill(group));
+    this.slots = groups.map((group, index) => this.#createSlot(index + 1, group));
+    const threadsByRole: Record<string, number[]> = { [mainRole]: [mainThreadId] };
+    for (const { group, threadId } of this.slots) {
+      threadsByRole[group.role] = [...(threadsByRole[group.role] ?? []), threadId];
+    }
+    this.#table = { epoch: 1, threadsByRole, pins: {} };
+  }
+
+  /** Resolves when every thread is ready, linked with every other and knows the placement. */
+  async start(): Promise<void> {
+    try {
+      await Promise.all(this.slots.map((slot) => this.#bringUp(slot, slot.thread)));
+    } catch (error) {
+      this.#ending = true;
+      await Promise.all(this.slots.map((slot) => slot.thread.terminate()));
+      this.close();
+      throw error;
+    }
+    this.#options.system.setPlacement(this.#table);
+    this.#started = true;
+    this.#checkLater();
+  }
+
+  /** Resolves when every live thread applied it. Threads that come later get it before their actors start. */
+  async broadcast(topic: string, value: unknown): Promise<void> {
+    this.#broadcasts.set(topic, value);
+    const timeoutMs = this.#options.tuning.callTimeoutMs;
+    const applied = this.#live().map((slot) => slot.thread.control.call('broadcast', [topic, value], { timeoutMs }));
+    await Promise.all(applied.map((one) => one.catch(ignoreThreadLost)));
+  }
+
+  async pin(address: ActorAddress, threadId: number): Promise<void> {
+    const pins = { ...this.#table.pins, [formatAddress(address)]: threadId };
+    this.#table = { ...this.#table, epoch: this.#table.epoch + 1, pins };
+    this.#options.system.setPlacement(this.#table);
+    await Promise.all(this.#live().map((slot) => this.#place(slot.thread).catch(ignoreThreadLost)));
+  }
+
+  /** Undefined when the thread gave no answer in time. */
+  async figures(slot: Slot, timeoutMs: number): Promise<ThreadFigures | undefined> {
+    if (slot.state !== 'live' && slot.state !== 'draining') return undefined;
+    return await slot.thread.control.call('figures', [], { timeoutMs }).catch(() => undefined);
+  }
+
+  /** From now on threads that end are not replaced. */
+  beginEnd(): void {
+    this.#ending = true;
+    this.#checks?.cancel();
+  }
+
+  close(): void {
+    this.links.close();
+    this.#keepAlive.port1.close();
+  }
+
+  #createSlot(threadId: number, group: ThreadGroup): Slot {
+    const thread = this.#spawn(threadId, group);
+    const startedMs = this.#options.seams.clock.monotonicMs();
+    return { threadId, group, state: 'starting', thread, spare: undefined, watch: undefined, restarts: 0, startedMs };
+  }
+
+  #spawn(threadId: number, group: ThreadGroup): PoolThread {
+    const { entry, roles, threadData, log } = this.#options;
+    const { role, heapMbMax } = group;
+    return new PoolThread({ entry, threadId, role, roles, threadData, heapMbMax, log });
+  }
+
+  /** Makes `thread` the live one of its slot, or rejects; then it is on its way out. */
+  async #bringUp(slot: Slot, thread: PoolThread): Promise<void> {
+    slot.thread = thread;
+    slot.state = 'starting';
+    void thread.exited.then((reason) => this.#onExit(slot, thread, reason));
+    try {
+      await thread.control.call('ready', [], { timeoutMs: this.#options.tuning.startTimeoutMs });
+      await this.#join(slot, thread);
+    } catch (error) {
+      await thread.terminate();
+      throw error;
+    }
+    const { tuning, seams } = this.#options;
+    slot.startedMs = seams.clock.monotonicMs();
+    slot.watch = new StallWatch({
+      heartbeat: thread.heartbeat,
+      probe: () => thread.control.call('probe', [], { timeoutMs: tuning.stallCheckMs * (tuning.stallChecksMax + 2) }),
+      checksMax: tuning.stallChecksMax,
+    });
+  }
+
+  /**
+   * Broadcast values first, then links, then placement: an actor starts with its first message, so no actor of the
+   * thread runs before it knows what the others know. From the moment it is `live` threads that join later link to it.
+   */
+  async #join(slot: Slot, thread: PoolThread): Promise<void> {
+    const timeoutMs = this.#options.tuning.callTimeoutMs;
+    const peers = this.#live();
+    slot.state = 'live';
+    const done: Promise<void>[] = [];
+    for (const [topic, value] of this.#broadcasts) {
+      done.push(thread.control.call('broadcast', [topic, value], { timeoutMs }));
+    }
+    const toMain = new MessageChannel();
+    this.links.attach(this.#options.system, slot.threadId, toMain.port1);
+    done.push(attachLink(thread, mainThreadId, toMain.port2, timeoutMs));
+    for (const peer of peers) {
+      const { port1, port2 } = new MessageChannel();
+      done.push(attachLink(thread, peer.threadId, port1, timeoutMs));
+      done.push(attachLink(peer.thread, slot.threadId, port2, timeoutMs).catch(ignoreThreadLost));
+    }
+    done.push(this.#place(thread));
+    await Promise.all(done);
+  }
+
+  #place(thread: PoolThread): Promise<void> {
+    return thread.control.call('setPlacement', [this.#table], { timeoutMs: this.#options.tuning.callTimeoutMs });
+  }
+
+  #onExit(slot: Slot, thread: PoolThread, reason: string): void {
+    if (slot.thread !== thread) return;
+    const wasLive = slot.state === 'live' || slot.state === 'draining';
+    slot.watch = undefined;
+    slot.state = this.#ending ? 'left' : 'lost';
+    if (wasLive) this.#detach(slot.threadId, reason);
+    if (this.#ending || !this.#started) return;
+    const loss: ThreadLoss = { role: slot.group.role, threadId: slot.threadId, reason };
+    const { seams, tuning, log, onFatal } = this.#options;
+    const facts = { nowMs: seams.clock.monotonicMs(), isEnvironment: false, chance: seams.random.next() };
+    const verdict = judgeFailure(this.#history, tuning.supervision, facts);
+    if (verdict.action !== 'restart') {
+      log.error({ ...loss }, 'lost threads too often');
+      this.beginEnd();
+      onFatal(
+        new RuntimeError('THREAD_LOST', `expected threads to live, but thread ${slot.threadId} was lost: ${reason}`),
+      );
+      return;
+    }
+    this.#history = verdict.history;
+    log.error({ ...loss, delayMs: verdict.delayMs }, 'lost a thread, starting it again');
+    if (slot.spare === undefined) seams.clock.setTimer(verdict.delayMs, () => this.#respawn(slot, loss));
+    else this.#respawn(slot, loss);
+  }
+
+  /** Asks to the lost thread reject here and in every other thread; its ports are closed. */
+  #detach(threadId: number, reason: string): void {
+    this.links.detach(this.#options.system, threadId, reason);
+    const timeoutMs = this.#options.tuning.callTimeoutMs;
+    for (const slot of this.#live()) {
+      slot.thread.control.call('detachLink', [threadId, reason], { timeoutMs }).catch(ignoreThreadLost);
+    }
+  }
+
+  #respawn(slot: Slot, loss: ThreadLoss): void {
+    if (this.#ending) return;
+    const thread = slot.spare ?? this.#spawn(slot.threadId, slot.group);
+    slot.spare = undefined;
+    slot.restarts += 1;
+    this.#bringUp(slot, thread).then(
+      () => {
+        if (this.#history !== undefined) {
+          this.#history = afterResume(this.#history, this.#options.seams.clock.monotonicMs());
+        }
+        this.#options.onThreadLost(loss);
+      },
+      (error: unknown) => {
+        // It was terminated, or is gone: its exit decides what happens next.
+        this.#options.log.error({ ...loss, error: String(error) }, 'a thread did not start');
+      },
+    );
+  }
+
+  #checkLater(): void {
+    const { seams, tuning } = this.#options;
+    this.#checks = seams.clock.setTimer(tuning.stallCheckMs, () => {
+      for (const slot of this.#live()) if (slot.watch?.check() === true) void this.#onStall(slot, slot.watch);
+      if (!this.#ending) this.#checkLater();
+    });
+  }
+
+  /**
+   * The spare is ready before the stuck thread is ended, but placed only after the exit: there must never be two live
+   * instances of an actor. A thread with native storage is left alone: ending it amid a native call can end the process.
+   */
+  async #onStall(slot: Slot, watch: StallWatch): Promise<void> {
+    const { log, tuning } = this.#options;
+    const fields = { thread: slot.threadId, role: slot.group.role, checks: tuning.stallChecksMax };
+    log.error(fields, 'a thread takes no turns and does not answer');
+    if (slot.group.drainOnly === true) return;
+    const stuck = slot.thread;
+    const spare = this.#spawn(slot.threadId, slot.group);
+    const isReady = await spare.control.call('ready', [], { timeoutMs: tuning.startTimeoutMs }).then(
+      () => true,
+      () => false,
+    );
+    if (!isReady || this.#ending || slot.thread !== stuck || !watch.stalled) {
+      log.warn(fields, 'the spare thread is not needed, or did not start');
+      await spare.terminate();
+      if (isReady || this.#ending || slot.thread !== stuck) return;
+    } else {
+      slot.spare = spare;
+    }
+    await stuck.terminate();
+  }
+
+  #live(): Slot[] {
+    return this.slots.filter((slot) => slot.state === 'live' || slot.state === 'draining');
+  }
+}
+
+function attachLink(thread: PoolThread, peer: number, port: MessagePort, timeoutMs: number): Promise<void> {
+  return thread.control.call('attachLink', [peer, port], { timeoutMs, transfer: [port] });
+}
+
+/** A lost thread needs nothing any more; what replaces it is told anew. */
+function ignoreThreadLost(error: unknown): void {
+  if (error instanceof TransportError && error.code === 'THREAD_LOST') return;
+  throw error;
+}
+
+/** A runtime keeps its process alive until it is closed, also while its only worker is being replaced. */
+function holdProcess(): MessageChannel {
+  const channel = new MessageChannel();
+  channel.port1.ref();
+  return channel;
+}

@@ -1,0 +1,61 @@
+// What the pool knows of each thread, and the figures by which threads are watched and respawned.
+// Slot: starting → live → lost → (backoff) → starting …; at the end: live → draining → left.
+
+import type { SupervisionOptions } from './actor.ts';
+import type { PoolThread } from './pool-thread.ts';
+import type { StallWatch } from './stall-watch.ts';
+import { supervisionDefaults } from './supervision.ts';
+
+export interface ThreadGroup {
+  role: string;
+  count: number;
+  /** Hosts native storage: drained, never terminated before the deadline; a stall only alarms. */
+  drainOnly?: boolean;
+  heapMbMax?: number;
+}
+
+/** How threads are watched and respawned; every figure has a default. */
+export interface ThreadTuning {
+  /** Longest start of a thread until its definitions are made. */
+  startTimeoutMs: number;
+  /** Longest wait for the answer to a small control call. */
+  callTimeoutMs: number;
+  /** A thread that shows no life for this many checks in a row is stuck. */
+  stallCheckMs: number;
+  stallChecksMax: number;
+  /** How much later than its deadline a thread's answer to a drain may come. */
+  drainGraceMs: number;
+  /** Time for threads to end by themselves after the drain. */
+  leaveMs: number;
+  supervision: SupervisionOptions;
+}
+
+export const threadTuningDefaults: Readonly<ThreadTuning> = Object.freeze({
+  startTimeoutMs: 60_000,
+  callTimeoutMs: 30_000,
+  stallCheckMs: 1_000,
+  stallChecksMax: 10,
+  drainGraceMs: 500,
+  leaveMs: 5_000,
+  supervision: supervisionDefaults,
+});
+
+export interface ThreadLoss {
+  role: string;
+  threadId: number;
+  reason: string;
+}
+
+export type SlotState = 'starting' | 'live' | 'lost' | 'draining' | 'left';
+
+/** One thread id. `thread` is its present worker; `spare` one that was started while the present one is stuck. */
+export interface Slot {
+  readonly threadId: number;
+  readonly group: ThreadGroup;
+  state: SlotState;
+  thread: PoolThread;
+  spare: PoolThread | undefined;
+  watch: StallWatch | undefined;
+  restarts: number;
+  startedMs: number;
+}

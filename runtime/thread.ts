@@ -1,0 +1,139 @@
+// Body of a worker thread: hosts an ActorSystem and answers main's control calls. It decides nothing by itself, so that
+// the order of start, meshing, drain and end is in one place, the pool on main.
+
+import { strict as assert } from 'node:assert';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { createPortLink, exposeControl, type Link } from '../transport/index.ts';
+import type { ActorDefinition, ActorLog } from './actor.ts';
+import { type Executor, realSeams } from './seams.ts';
+import { ActorSystem } from './system.ts';
+import type { DrainOutcome, ThreadControl, ThreadFigures, ThreadLogLine, ThreadStart } from './thread-contract.ts';
+
+export interface ThreadOptions {
+  /** `data` is `RuntimeOptions.threadData`. */
+  definitions(
+    data: unknown,
+    thread: { threadId: number; role: string; log: ActorLog },
+  ): ActorDefinition<never>[] | Promise<ActorDefinition<never>[]>;
+  /** Runs before any actor of a new thread starts, and at every later broadcast. */
+  onBroadcast?(topic: string, value: unknown): void;
+  /** Figures of the product's own, e.g. a metrics snapshot; structured-cloneable; returned by `Runtime.stats`. */
+  collect?(): unknown;
+  /** After all actors of the thread stopped: the last moment to flush and close what they shared. */
+  onDrained?(): Promise<void>;
+}
+
+/** Call once, from the worker's entry file. */
+export function runThread(options: ThreadOptions): void {
+  assert(parentPort !== null, 'expected runThread to be called in a worker thread');
+  const start = workerData as ThreadStart;
+  const log = createThreadLog(parentPort);
+  const seams = realSeams();
+  const links = new ThreadLinks();
+  const system = (async () => {
+    const definitions = await options.definitions(start.threadData, {
+      threadId: start.threadId,
+      role: start.role,
+      log,
+    });
+    const { threadId, role, roles } = start;
+    return new ActorSystem({
+      threadId,
+      role,
+      roles,
+      definitions,
+      seams,
+      log,
+      heartbeat: new Int32Array(start.heartbeat),
+    });
+  })();
+  // Main hears of a failure by `ready`; this keeps it from counting as unhandled before that call.
+  system.catch(() => undefined);
+  exposeControl(
+    start.control,
+    createControl({ options, system, links, control: start.control, executor: seams.executor }),
+  );
+}
+
+interface ThreadParts {
+  options: ThreadOptions;
+  system: Promise<ActorSystem>;
+  links: ThreadLinks;
+  control: MessagePort;
+  executor: Executor;
+}
+
+function createControl({ options, system, links, control, executor }: ThreadParts): ThreadControl {
+  return {
+    ready: async () => {
+      await system;
+    },
+    broadcast: (topic, value) => options.onBroadcast?.(topic, value),
+    attachLink: async (peer, port) => links.attach(await system, peer, port),
+    detachLink: async (peer, reason) => links.detach(await system, peer, reason),
+    setPlacement: async (table) => (await system).setPlacement(table),
+    probe: () => undefined,
+    figures: async () => figuresOf(await system, links, options.collect?.()),
+    drain: async (deadlineMs) => drainThread(await system, options, deadlineMs),
+    leave: () => {
+      // Only after this turn: the answer to this very call must leave first.
+      executor.nextTurn(() => {
+        links.close();
+        control.close();
+      });
+    },
+  };
+}
+
+async function drainThread(system: ActorSystem, options: ThreadOptions, deadlineMs: number): Promise<DrainOutcome> {
+  const outcome = await system.drain(deadlineMs);
+  await options.onDrained?.();
+  return outcome;
+}
+
+export function figuresOf(system: ActorSystem, links: ThreadLinks, collected: unknown): ThreadFigures {
+  const { actors, parked, mailboxDepth, deadLetters } = system.stats();
+  return { actors, parked, mailboxDepth, deadLetters: { ...deadLetters }, links: links.stats(), collected };
+}
+
+/** The links of one thread by peer; main has one too. */
+export class ThreadLinks {
+  readonly #links = new Map<number, Link>();
+
+  attach(system: ActorSystem, peer: number, port: MessagePort): void {
+    const link = createPortLink(port, peer);
+    this.#links.set(peer, link);
+    system.attachLink(link);
+  }
+
+  detach(system: ActorSystem, peer: number, reason: string): void {
+    const link = this.#links.get(peer);
+    if (link === undefined) return;
+    this.#links.delete(peer);
+    link.close();
+    system.detachLink(peer, reason);
+  }
+
+  stats(): ThreadFigures['links'] {
+    return [...this.#links].map(([peer, link]) => ({ peer, ...link.stats() }));
+  }
+
+  close(): void {
+    for (const link of this.#links.values()) link.close();
+    this.#links.clear();
+  }
+}
+
+/** Lines go to main: one writer for the process, and lines posted just before an exit still arrive. */
+function createThreadLog(port: MessagePort): ActorLog {
+  const post = (level: ThreadLogLine['level']) => (fields: Record<string, unknown>, text: string) => {
+    try {
+      port.postMessage({ level, fields, text } satisfies ThreadLogLine);
+    } catch {
+      // Something in the fields cannot be cloned; the line matters more than its types.
+      const printed = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, String(value)]));
+      port.postMessage({ level, fields: printed, text } satisfies ThreadLogLine);
+    }
+  };
+  return { debug: post('debug'), info: post('info'), warn: post('warn'), error: post('error') };
+}

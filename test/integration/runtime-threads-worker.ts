@@ -1,0 +1,83 @@
+// The worker of runtime-threads.test.ts: small actors that answer, end their thread, block it, and tell what they saw.
+
+import { type ActorDefinition, defineActor, runThread } from '../../runtime/index.ts';
+
+export interface ThreadTestData {
+  /** Counts the stops of actors over all threads, in order: each takes the next number. */
+  stops: SharedArrayBuffer;
+}
+
+export type ProbeMessage =
+  | { kind: 'add'; value: number }
+  | { kind: 'values' }
+  | { kind: 'where' }
+  | { kind: 'exit'; exitCode: number }
+  | { kind: 'throwOutside' }
+  | { kind: 'block' }
+  | { kind: 'never' }
+  | { kind: 'relay'; key: string; values: number[] };
+
+export interface ProbeWhere {
+  threadId: number;
+  role: string;
+  topic: unknown;
+}
+
+const broadcasts = new Map<string, unknown>();
+
+function defineProbe(kind: string, role: string, threadId: number, stops: Int32Array): ActorDefinition<ProbeMessage> {
+  return defineActor<ProbeMessage>({
+    kind,
+    role,
+    create(context) {
+      const values: number[] = [];
+      return {
+        onMessage(message) {
+          switch (message.kind) {
+            case 'add':
+              values.push(message.value);
+              return;
+            case 'values':
+              context.reply(values);
+              return;
+            case 'where':
+              context.reply({ threadId, role, topic: broadcasts.get('topic') } satisfies ProbeWhere);
+              return;
+            case 'exit':
+              process.exit(message.exitCode);
+              return;
+            case 'throwOutside':
+              queueMicrotask(() => {
+                throw new Error('outside of any handler');
+              });
+              return;
+            case 'block':
+              context.log.info({}, 'blocking');
+              for (;;);
+            case 'never':
+              return;
+            case 'relay':
+              for (const value of message.values)
+                context.ref<ProbeMessage>(kind, message.key).tell({ kind: 'add', value });
+              context.reply(message.values.length);
+          }
+        },
+        onStop(reason) {
+          if (reason === 'drain') Atomics.store(stops, threadId, Atomics.add(stops, 0, 1) + 1);
+        },
+      };
+    },
+  });
+}
+
+runThread({
+  definitions(data, { threadId, role, log }) {
+    const stops = new Int32Array((data as ThreadTestData).stops);
+    log.info({ threadId }, 'definitions made');
+    return role === 'storage'
+      ? [defineProbe('keeper', role, threadId, stops)]
+      : [defineProbe('probe', role, threadId, stops)];
+  },
+  onBroadcast: (topic, value) => broadcasts.set(topic, value),
+  collect: () => ({ broadcasts: broadcasts.size }),
+});
