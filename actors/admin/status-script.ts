@@ -13,7 +13,7 @@ const element = (name, text, className) => {
 };
 const isMoment = (name) => /^atMs$|AtMs$/.test(name);
 const words = (name) => name === 'atMs' ? 'when' : name.replace(/(AtMs|Ms|Bytes)$/, '').replace(/([A-Z])/g, ' $1').toLowerCase();
-const count = (value) => Number.isInteger(value) ? value.toLocaleString('en') : value.toLocaleString('en', { maximumFractionDigits: 1 });
+const count = (value) => Number.isInteger(value) ? value.toLocaleString('en') : value.toLocaleString('en', { maximumFractionDigits: 2 });
 const size = (bytes) => {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   let unit = 0;
@@ -38,7 +38,7 @@ const shown = (name, value, nowMs) => {
   if (/Bytes$/.test(name)) return size(value);
   return count(value);
 };
-const isHigh = (name, value) => (name === 'oldestAgeMs' && value > 60000) || (name === 'loopDelayMs' && value > 100) || (name === 'restarts' && value > 0);
+const isHigh = (name, value) => (name === 'oldestAgeMs' && value > 60000) || (name === 'eventLoopUtilization' && value > 0.9) || (name === 'restarts' && value > 0);
 
 const drawTable = (title, rows, nowMs, note) => {
   const part = document.createDocumentFragment();
@@ -89,7 +89,7 @@ const drawTiles = (ledger) => {
   const tiles = Object.keys(ledger).map((name) => {
     const tile = element('div', undefined, 'tile');
     tile.append(element('p', words(name), 'name'), element('p', count(ledger[name]), 'value'));
-    if (name !== 'pending') {
+    if (!name.startsWith('pending')) {
       const recent = samples.slice(-4);
       const rate = rateOf(name, recent[0], recent[recent.length - 1]);
       tile.append(element('p', rate > 0 ? count(Math.round(rate * 10) / 10) + ' per second' : '', 'rate'), drawLine(name));
@@ -114,13 +114,13 @@ const draw = (status) => {
   const parts = [];
   const errors = status.workspace && status.workspace.lastError ? [{ where: 'workspace file', ...status.workspace.lastError }] : [];
   const lists = { ...status, lastErrors: [...errors, ...(status.lastErrors || [])] };
-  for (const name of ['lastErrors', 'queues', 'threads', 'partitions']) {
+  for (const name of ['lastErrors', 'queues', 'threads', 'partitions', 'ledgerRows']) {
     const rows = lists[name];
     if (!Array.isArray(rows) || rows.length === 0) continue;
     const total = status[name + 'Total'];
     parts.push(drawTable(words(name).replace(/^./, (letter) => letter.toUpperCase()), rows, nowMs, total > rows.length ? rows.length + ' of ' + count(total) : ''));
   }
-  for (const name of ['commits', 'postgres', 'workspace']) {
+  for (const name of ['commits', 'actors', 'postgres', 'workspace']) {
     if (!status[name]) continue;
     const { lastError, ...row } = status[name];
     parts.push(drawTable(words(name).replace(/^./, (letter) => letter.toUpperCase()), [row], nowMs));

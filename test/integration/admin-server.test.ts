@@ -11,10 +11,12 @@ import { realSeams } from '../../runtime/index.ts';
 const status: Awaited<ReturnType<AdminServerOptions['status']>> = {
   program: { version: '0', nodeVersion: '20', pid: 1, startedAtMs: 1, nowMs: 2 },
   threads: [],
+  actors: { resident: 0, parked: 0, deadLetters: {} },
   queues: [],
   partitions: [],
   partitionsTotal: 0,
   ledger: { accepted: 3 },
+  ledgerRows: [],
   workspace: { path: 'w', version: 1, hash: '', loadedAtMs: 1, sources: 0, destinations: 0 },
   lastErrors: [],
 };

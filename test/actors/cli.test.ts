@@ -1,0 +1,123 @@
+// The command line and the banner: pure text in, plain data or text out.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { test } from 'node:test';
+import { type BannerFacts, curlLine, startBanner } from '../../actors/banner.ts';
+import { parseCommandLine } from '../../actors/cli.ts';
+import { settingsSchema } from '../../actors/config.ts';
+import { loadConfig } from '../../runtime/index.ts';
+
+test('reads commands, their file and their flags', () => {
+  assert.deepEqual(parseCommandLine(['start']), { command: 'start', configPath: undefined, flags: [] });
+  for (const spelling of [['--config', 'a.yaml'], ['--config=a.yaml']]) {
+    assert.deepEqual(parseCommandLine(['start', '--gateway.port', '1', ...spelling, '--log.level=debug']), {
+      command: 'start',
+      configPath: 'a.yaml',
+      flags: ['--gateway.port', '1', '--log.level=debug'],
+    });
+  }
+  assert.deepEqual(parseCommandLine(['config-docs', '--write']), { command: 'config-docs', write: true });
+  for (const help of [['--help'], ['-h'], ['help'], ['start', '--help']])
+    assert.equal(parseCommandLine(help).command, 'help');
+  for (const version of ['--version', '-v', 'version']) assert.equal(parseCommandLine([version]).command, 'version');
+});
+
+test('says what is wrong with a command line it cannot use', () => {
+  for (const unusable of [
+    [],
+    ['strat'],
+    ['start', '--config'],
+    ['start', '--config='],
+    ['start', '--config', '--x'],
+    ['config-docs', 'x'],
+  ]) {
+    assert.equal(parseCommandLine(unusable).command, 'unusable', unusable.join(' '));
+  }
+});
+
+const sources = { environment: {}, flags: [] as string[] };
+
+test('accepts its own defaults', () => {
+  assert.ok(loadConfig(settingsSchema, sources).ok);
+});
+
+const refused: [string[], string][] = [
+  [['--admin.host=0.0.0.0'], 'admin.host'],
+  [['--admin.host=127.0.0.1.example.org'], 'admin.host'],
+  [['--gateway.port=9', '--admin.port=9'], 'gateway.port, admin.port'],
+  [['--starter.receiverPort=8080'], 'gateway.port, admin.port, starter.receiverPort, workspace.file'],
+  [['--router.retryBackoffMsMin=300001'], 'router.retryBackoffMsMin, router.retryBackoffMsMax'],
+  [['--storage.groupRowsMax=10'], 'storage.copyRowsMin, storage.groupRowsMax'],
+  [
+    ['--gateway.requestBytesMax=2097152', '--gateway.storeBytesMax=1048576'],
+    'gateway.requestBytesMax, gateway.storeBytesMax',
+  ],
+];
+
+for (const [flags, path] of refused) {
+  test(`refuses ${flags.join(' ')}`, () => {
+    const result = loadConfig(settingsSchema, { ...sources, flags });
+    assert.ok(!result.ok);
+    assert.deepEqual(
+      result.faults.map((fault) => fault.path),
+      [path],
+    );
+  });
+}
+
+test('accepts free ports everywhere, other loopback names, and any receiver port without the starter workspace', () => {
+  const good = [
+    ['--gateway.port=0', '--admin.port=0', '--starter.receiverPort=0'],
+    ['--admin.host=::1'],
+    ['--admin.host=localhost'],
+    ['--workspace.file=w.json', '--starter.receiverPort=8080'],
+  ];
+  for (const flags of good) assert.ok(loadConfig(settingsSchema, { ...sources, flags }).ok, flags.join(' '));
+});
+
+const facts: BannerFacts = {
+  version: '1.2.3',
+  checks: ['data folder /d is writable', 'gateway port 8080 is free'],
+  dataDir: '/d',
+  postgres: { version: '18.4', place: '/d/postgres', isEmbedded: true, fsync: 'on', synchronousCommit: 'on' },
+  gateway: { host: '0.0.0.0', port: 8080 },
+  statusUrl: 'http://127.0.0.1:8081/',
+  http: { engine: 'uws', reason: 'uWebSockets.js loaded' },
+  workspace: { path: '/d/workspace.yaml', sources: 1, destinations: 2 },
+  starter: { writeKey: 'wk_1', receiverPort: 8082 },
+  startMs: 1234,
+};
+
+test('says what was checked, where everything is and what to try', () => {
+  const banner = startBanner(facts);
+  for (const needed of [
+    'Sluice 1.2.3 accepts events (started in 1.2 s)',
+    'data folder /d is writable; gateway port 8080 is free',
+    'PostgreSQL 18.4, embedded, in /d/postgres',
+    '200 means committed (fsync=on, synchronous_commit=on)',
+    '1 source, 2 destinations',
+    'http://127.0.0.1:8080 by uws (uWebSockets.js loaded)',
+    'http://127.0.0.1:8081/',
+    'wk_1',
+    "  curl -u 'wk_1:' ",
+  ]) {
+    assert.ok(banner.includes(needed), needed);
+  }
+});
+
+test('does not promise durability that the server does not give, and shows no curl line without a starter workspace', () => {
+  const { starter, ...rest } = facts;
+  const banner = startBanner({ ...rest, postgres: { ...facts.postgres, fsync: 'off' } });
+  assert.match(banner, /NOT DURABLE/);
+  assert.doesNotMatch(banner, /curl/);
+  assert.match(startBanner({ ...facts, gateway: { host: '::', port: 1 } }), /http:\/\/\[::1\]:1/);
+});
+
+test('gives a curl line that a shell reads as one command with valid JSON', () => {
+  const line = curlLine('http://127.0.0.1:8080', 'wk_1').replace('curl', 'printf "%s\\n"');
+  const parameters = execFileSync('sh', ['-c', line], { encoding: 'utf8' }).trim().split('\n');
+  assert.equal(parameters[1], 'wk_1:');
+  assert.equal(JSON.parse(parameters[5] ?? '').event, 'Hello Sluice');
+  assert.equal(parameters[6], 'http://127.0.0.1:8080/v1/track');
+});
