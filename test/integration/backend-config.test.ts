@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -41,8 +42,9 @@ async function setup(t: TestContext, path: string) {
   };
   const file = await openWorkspaceFile({ path, environment: {}, log, clock: realSeams().clock, onSnapshot });
   t.after(() => file.close());
-  const keepAlive = setInterval(() => undefined, 60_000);
-  t.after(() => clearInterval(keepAlive));
+  // The watch and the timers keep no process alive; in the program the listening servers do.
+  const keepAlive = createServer().listen(0, '127.0.0.1');
+  t.after(() => keepAlive.close());
   const refusals = (): string[] => lines.filter((text) => text.startsWith('error'));
   const until = async (event: string, reached: () => boolean): Promise<void> => {
     while (!reached()) await once(events, event);
