@@ -48,7 +48,8 @@ function skewCorrected(received: ParsedTime, sent: ParsedTime, original: ParsedT
   return (printTime(received.epochMs - (sent.epochMs - original.epochMs), 0) ?? received).text;
 }
 
-const canonicalPattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+/** Our own format, as nearly every client writes it. Date.parse carries 31 February and 24:00 over: not those. */
+const canonicalPattern = /^\d{4}-\d\d-(?:[01]\d|2[0-8])T(?:[01]\d|2[0-3]):\d\d:\d\d\.\d{3}Z$/;
 const isoPattern =
   /^(\d{4})-(\d{1,2})-(\d{1,2})(?:(?:T|\s+)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,12}))?)?)?\s*(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?$/i;
 const monthPattern = /\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)/i;
@@ -64,8 +65,7 @@ export function parseTime(value: unknown): ParsedTime | undefined {
   if (typeof value !== 'string' || value === '' || value.length > timeCharactersMax) return undefined;
   if (canonicalPattern.test(value)) {
     const epochMs = Date.parse(value);
-    // Date.parse refuses 31 February but takes 24:00:00, whose text would change.
-    if (!Number.isNaN(epochMs)) return value.startsWith('24', 11) ? printTime(epochMs, 0) : { epochMs, text: value };
+    if (!Number.isNaN(epochMs)) return { epochMs, text: value };
   }
   const text = value.trim();
   if (/^\d{10,19}$/.test(text)) return parseEpoch(Number(text));
