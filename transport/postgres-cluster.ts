@@ -34,6 +34,7 @@ import { type Cluster, initialiseCluster, type ProgramResult } from './postgres-
 import { canEnter, type OperatingSystemUser } from './postgres-user.ts';
 
 export const superuser = 'sluice';
+export const databaseName = 'sluice';
 export const socketPort = 5432;
 
 /** sun_path less its terminating zero. */

@@ -5,11 +5,12 @@
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 
 export interface ProcessLock {
+  /** Any number of times. */
   release(): void;
 }
 
-/** Locks this process holds: its own identity in a file proves nothing else. */
-const heldHere = new Set<string>();
+/** Locks this process holds, by path, with the name of the taking: its identity in a file alone proves nothing. */
+const heldHere = new Map<string, string>();
 let sequence = 0;
 
 /** Undefined when another live process (or another part of this one) holds it: `holderOf` tells which. */
@@ -20,8 +21,8 @@ export function tryLock(path: string): ProcessLock | undefined {
   try {
     for (let attempt = 0; attempt < 3; attempt += 1) {
       if (tryLink(unique, path)) {
-        heldHere.add(path);
-        return { release: () => release(path) };
+        heldHere.set(path, unique);
+        return { release: () => releaseOnce(path, unique) };
       }
       const content = readOrEmpty(path);
       if (isHeld(path, content)) return undefined;
@@ -50,7 +51,9 @@ export function isAlive(pid: number): boolean {
   return state !== 'Z' && state !== 'X';
 }
 
-function release(path: string): void {
+/** Released twice, a lock must not take away what somebody else holds by then. */
+function releaseOnce(path: string, taking: string): void {
+  if (heldHere.get(path) !== taking) return;
   heldHere.delete(path);
   rmSync(path, { force: true });
 }
