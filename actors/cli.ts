@@ -3,6 +3,8 @@
 
 export const exitCodes = Object.freeze({
   ok: 0,
+  /** The drain was cut short by its deadline or a second signal; nothing is lost. */
+  cutShort: 1,
   usage: 64,
   /** Something needed is not available: a port, a folder, PostgreSQL. */
   unavailable: 69,
@@ -34,7 +36,7 @@ Settings come from ./sluice.yaml (or --config FILE, or SLUICE_CONFIG), then the 
 (gateway.port is SLUICE_GATEWAY_PORT), then flags (--gateway.port=8080). The later wins.
 
 Exit codes:
-  0 clean stop   64 wrong usage   69 something needed is unavailable   78 bad configuration
+  0 clean stop   1 drain cut short   64 wrong usage   69 something needed is unavailable   78 bad configuration
 `;
 
 /** `parameters`: what follows the program's name. */

@@ -6,11 +6,17 @@ import { dirname, join } from 'node:path';
 import { formatConfigFaults } from '../runtime/index.ts';
 import { checkConfig } from './check-config.ts';
 import { exitCodes, helpText, parseCommandLine } from './cli.ts';
+import type { Settings } from './config.ts';
 import { configTable, withConfigTable } from './config-docs.ts';
 import { readSettings, type SettingsRequest } from './config-file.ts';
-import { formatStartProblems, runStartChecks } from './start-checks.ts';
+import { createLog } from './log.ts';
+import { startProgram } from './program.ts';
+import { WorkspaceFileError } from './services/backend-config.ts';
+import { formatStartProblems, runStartChecks, type StartCheck } from './start-checks.ts';
+import { StartError } from './start-error.ts';
 
-process.exitCode = await main(process.argv.slice(2));
+// An exit and not only an exit code: nothing that is still open may hold a stopped program back.
+process.exit(await main(process.argv.slice(2)));
 
 async function main(parameters: readonly string[]): Promise<number> {
   const commandLine = parseCommandLine(parameters);
@@ -39,17 +45,91 @@ async function main(parameters: readonly string[]): Promise<number> {
 
 /** Nothing is started before all settings are good and all checks have passed. */
 async function start(request: SettingsRequest): Promise<number> {
-  const settings = readSettings(request);
-  if (!settings.ok) {
-    process.stderr.write(formatConfigFaults(settings.faults));
+  const read = readSettings(request);
+  if (!read.ok) {
+    process.stderr.write(formatConfigFaults(read.faults));
     return exitCodes.badConfig;
   }
-  const problems = formatStartProblems(await runStartChecks(settings.settings));
+  const { settings } = read;
+  const checks = await runStartChecks(settings);
+  const problems = formatStartProblems(checks);
   if (problems !== undefined) {
     process.stderr.write(problems);
     return exitCodes.unavailable;
   }
-  process.stderr.write('All start checks passed; this build has no pipeline to start.\n');
+  // Timers of ours do not keep the process alive; until the drain is over, this one does.
+  const alive = setInterval(() => undefined, 60_000);
+  try {
+    return await runUntilStopped(settings, checks);
+  } catch (error) {
+    return reportFailedStart(error);
+  } finally {
+    clearInterval(alive);
+  }
+}
+
+async function runUntilStopped(settings: Settings, checks: readonly StartCheck[]): Promise<number> {
+  const log = createLog(settings.log, 'main');
+  const stop = stopRequests();
+  const program = await startProgram({
+    settings,
+    version: programVersion(),
+    environment: process.env,
+    log,
+    checks: checks.flatMap((check) => (check.ok ? [check.text] : [])),
+    startedAtMs: Date.now() - process.uptime() * 1000,
+    print: (text) => process.stdout.write(text),
+    onFailed: (reason) => stop.fail(reason),
+    process,
+  });
+  process.on('SIGHUP', () => void program.reloadWorkspace());
+  const failure = await stop.first;
+  if (failure === undefined)
+    log.info({ deadlineMs: settings.drain.deadlineMs }, 'draining; a second signal cuts it short');
+  else log.error({ reason: failure }, 'the program cannot go on and drains');
+  const drained = program.drain(settings.drain.deadlineMs);
+  void stop.second.then(() => program.drain(0));
+  const clean = await drained;
+  if (failure !== undefined) return exitCodes.unavailable;
+  if (clean) log.info({}, 'drained; everything accepted is in Postgres');
+  else log.warn({}, 'the drain was cut short; what was not finished is in Postgres and goes on at the next start');
+  return clean ? exitCodes.ok : exitCodes.cutShort;
+}
+
+/** Signals and failures from the moment the process listens to them: also those that come during the start. */
+function stopRequests(): { first: Promise<string | undefined>; second: Promise<void>; fail(reason: string): void } {
+  let asked = 0;
+  let first: (reason: string | undefined) => void = () => undefined;
+  let second: () => void = () => undefined;
+  const requests = {
+    first: new Promise<string | undefined>((resolve) => {
+      first = resolve;
+    }),
+    second: new Promise<void>((resolve) => {
+      second = resolve;
+    }),
+    fail: (reason: string) => first(reason),
+  };
+  const onSignal = (): void => {
+    asked += 1;
+    if (asked === 1) first(undefined);
+    else second();
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  return requests;
+}
+
+function reportFailedStart(error: unknown): number {
+  if (error instanceof StartError) {
+    process.stderr.write(`Sluice cannot start:\n  - ${error.message} ${error.fix}\n`);
+    return error.exitCode;
+  }
+  if (error instanceof WorkspaceFileError) {
+    process.stderr.write(`Sluice cannot start:\n  - ${error.message}\n`);
+    return exitCodes.badConfig;
+  }
+  process.stderr.write(`Sluice failed to start: ${error instanceof Error ? error.stack : String(error)}\n`);
   return exitCodes.software;
 }
 

@@ -1,6 +1,6 @@
 // Entry of every worker thread: builds what its actors need and hosts the actors of its role.
 
-import { createMetrics, createTracing, runThread, systemClock } from '../runtime/index.ts';
+import { createMetrics, createTracing, realSeams, recordVitals, runThread } from '../runtime/index.ts';
 import { definitionsFor } from './definitions.ts';
 import { WorkspaceHolder, type WorkspaceSnapshot, workspaceTopic } from './services/workspace.ts';
 import type { ThreadData } from './thread-data.ts';
@@ -8,6 +8,7 @@ import type { ThreadData } from './thread-data.ts';
 const workspace = new WorkspaceHolder();
 const metrics = createMetrics();
 let flush: () => Promise<void> = () => Promise.resolve();
+let lastLoad = performance.eventLoopUtilization();
 /** Spans that a dead collector does not take are given up after this long. */
 const flushMs = 2_000;
 
@@ -19,7 +20,7 @@ runThread({
       serviceName: 'sluice',
       threadName: `${thread.role}-${thread.threadId}`,
       log: thread.log,
-      clock: systemClock,
+      clock: realSeams().clock,
     });
     flush = () => tracing.shutdown(flushMs);
     workspace.publish(first);
@@ -28,6 +29,17 @@ runThread({
   onBroadcast(topic, value) {
     if (topic === workspaceTopic) workspace.publish(value as WorkspaceSnapshot);
   },
-  collect: () => metrics.snapshot(),
+  collect() {
+    const { heapUsed, heapTotal, external } = process.memoryUsage();
+    const busy = performance.eventLoopUtilization(lastLoad);
+    lastLoad = performance.eventLoopUtilization();
+    recordVitals(metrics, {
+      heapUsedBytes: heapUsed,
+      heapTotalBytes: heapTotal,
+      externalBytes: external,
+      eventLoopUtilization: busy.utilization,
+    });
+    return metrics.snapshot();
+  },
   onDrained: () => flush(),
 });

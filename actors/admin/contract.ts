@@ -10,12 +10,19 @@ export interface StatusReport {
   /** Why not, when not ready. */
   reasons: ReadinessReason[];
   threads: ThreadStatus[];
+  /** Over all threads. */
+  actors: { resident: number; parked: number; deadLetters: Record<string, number> };
   queues: QueueStatus[];
   /** The busiest first, at most `partitionsListedMax`; `partitionsTotal` counts all. */
   partitions: PartitionStatus[];
   partitionsTotal: number;
-  /** accepted = delivered + filtered + suppressed + deduplicated + aborted + pending. */
+  /**
+   * Sums since the beginning and what is pending now. accepted = processed + aborted at a source + pendingGateway;
+   * routed = delivered + filtered + aborted at a destination + pendingRouter.
+   */
   ledger: Record<string, number>;
+  /** The same by source and destination ('' at the source), storage/contract.ts. */
+  ledgerRows: StorageStats['ledger'];
   commits?: StorageStats['commits'];
   postgres?: StorageStats['postgres'];
   workspace: WorkspaceStatus;
@@ -36,10 +43,9 @@ export interface ThreadStatus {
   state: string;
   actors: number;
   mailboxMessages: number;
-  mailboxBytes: number;
-  /** Longest delay of the event loop of late. */
-  loopDelayMs: number;
-  heapBytes: number;
+  /** 0 to 1, since the thread started. */
+  eventLoopUtilization: number;
+  uptimeMs: number;
   restarts: number;
 }
 

@@ -157,7 +157,9 @@ export interface QueueStats {
   pending: number;
   /** Age of the oldest unfinished job; 0 when none. */
   oldestAgeMs: number;
+  /** Those with most pending jobs first, at most 200. */
   partitions: { partition: string; pending: number; handedOut: number; behind: boolean; open: boolean }[];
+  partitionsTotal: number;
 }
 
 export interface StorageStats {

@@ -181,6 +181,7 @@ export class HandOff {
         queue,
         pending: rows.reduce((sum, one) => sum + one.pending, 0),
         oldestAgeMs: ages.reduce((oldest, age) => Math.max(oldest, age), 0),
+        partitionsTotal: rows.length,
         partitions: rows.map((one) => ({
           partition: one.key,
           pending: one.pending,

@@ -72,3 +72,14 @@ export async function reserveJobIds(session: PostgresSession, owned: LaneOwnersh
   }
   owned.blockEnd = row.next_job_id;
 }
+
+/** True while some session holds the lane: a running process, or one that died so recently that Postgres has not noticed. */
+export async function isLaneHeld(session: PostgresSession, lane: number): Promise<boolean> {
+  const { rowCount } = await session.query(
+    `select 1 from pg_locks
+     where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())
+       and classid = $1 and objid = $2 and objsubid = 2 and granted`,
+    [ownerLockClass, lane],
+  );
+  return rowCount > 0;
+}

@@ -1,0 +1,119 @@
+// The database of this process, ready to use: embedded or the operator's own, checked, migrated, and not in use by
+// another Sluice. Whatever is wrong becomes a StartError that tells how to mend it.
+
+import type { ActorLog, Clock } from '../runtime/index.ts';
+import {
+  checkServer,
+  describeServer,
+  EmbeddedPostgresError,
+  openPostgres,
+  type Postgres,
+  type PostgresAddress,
+  type PostgresSession,
+  type ServerDescription,
+  startEmbeddedPostgres,
+  TransportError,
+} from '../transport/index.ts';
+import type { Settings } from './config.ts';
+import { StartError } from './start-error.ts';
+import { MigrationError, migrate } from './storage/migrate.ts';
+import { isLaneHeld } from './storage/ownership.ts';
+
+/** A process that was killed holds its lane until Postgres has noticed. */
+const laneWaitMs = 15_000;
+const laneLookMs = 200;
+
+export interface Database {
+  address: PostgresAddress;
+  server: ServerDescription;
+  /** For the banner: `embedded (started)`, `embedded (adopted)` or the host of the operator's server. */
+  description: string;
+  /** Where Postgres keeps the data, when we run it. */
+  dataDirectory: string | undefined;
+  /** Weaker promises than the default, one sentence each. */
+  warnings: string[];
+  /** Does Postgres answer now? */
+  ping(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function openDatabase(settings: Settings, log: ActorLog, clock: Clock): Promise<Database> {
+  const { url } = settings.postgres;
+  const embedded = url === '' ? await startEmbedded(settings, log) : undefined;
+  const address = embedded?.address ?? { url };
+  const postgres = openPostgres({
+    address,
+    applicationName: 'sluice main',
+    connectTimeoutMs: settings.postgres.connectTimeoutMs,
+    poolMax: 1,
+  });
+  try {
+    const { server, warnings } = await prepare(postgres, clock);
+    return {
+      address,
+      server,
+      description: embedded === undefined ? 'your server' : `embedded, ${embedded.adopted ? 'adopted' : 'started'}`,
+      dataDirectory: embedded?.dataDirectory,
+      warnings,
+      ping: async () => void (await postgres.query('select 1', [], { timeoutMs: settings.postgres.connectTimeoutMs })),
+      stop: async () => {
+        await postgres.close();
+        await embedded?.stop();
+      },
+    };
+  } catch (error) {
+    await postgres.close();
+    await embedded?.stop();
+    throw toStartError(error);
+  }
+}
+
+async function startEmbedded(settings: Settings, log: ActorLog) {
+  try {
+    return await startEmbeddedPostgres({ dataDir: settings.data.dir, log });
+  } catch (error) {
+    throw toStartError(error);
+  }
+}
+
+async function prepare(postgres: Postgres, clock: Clock): Promise<{ server: ServerDescription; warnings: string[] }> {
+  return await postgres.withSession(async (session) => {
+    const server = await describeServer(session);
+    const problems = checkServer(server);
+    const worst = problems.find((problem) => problem.severity === 'error');
+    if (worst !== undefined) throw new StartError(worst.message, worst.fix);
+    await migrate(session);
+    await awaitLane(session, clock);
+    return { server, warnings: problems.map((problem) => `${problem.message} ${problem.fix}`) };
+  });
+}
+
+async function awaitLane(session: PostgresSession, clock: Clock): Promise<void> {
+  const startedMs = clock.monotonicMs();
+  while (await isLaneHeld(session, 0)) {
+    if (clock.monotonicMs() - startedMs > laneWaitMs) {
+      throw new StartError(
+        'Another running Sluice process uses this database.',
+        'Stop it first, or give this one a database of its own (SLUICE_POSTGRES_URL, or another SLUICE_DATA_DIR).',
+      );
+    }
+    await new Promise<void>((resolve) => void clock.setTimer(laneLookMs, resolve));
+  }
+}
+
+function toStartError(error: unknown): StartError {
+  if (error instanceof StartError) return error;
+  if (error instanceof EmbeddedPostgresError || error instanceof MigrationError) {
+    return new StartError(error.message, error.fix, undefined, error);
+  }
+  const text = error instanceof Error ? error.message : String(error);
+  if (error instanceof TransportError) {
+    return new StartError(
+      `PostgreSQL cannot be used: ${text}.`,
+      'Check that the server runs and that SLUICE_POSTGRES_URL names its host, port, user, password and database.',
+      undefined,
+      error,
+    );
+  }
+  return new StartError(`The database could not be prepared: ${text}.`, 'The log has the details.', undefined, error);
+}

@@ -1,0 +1,87 @@
+// Before a scrape: fetches what every thread counted, adds what only main knows, and publishes all of it.
+
+import type {
+  ActorRef,
+  MetricSnapshot,
+  MetricsExport,
+  Runtime,
+  RuntimeStats,
+  ThreadMetrics,
+} from '../runtime/index.ts';
+import { storageStats } from './status.ts';
+import type { StorageMessage, StorageStats } from './storage/contract.ts';
+
+export interface MetricsCollectOptions {
+  runtime: Runtime;
+  storage: ActorRef<StorageMessage>;
+  /** Main's own. */
+  metrics: ThreadMetrics;
+  /** Vitals of main and the process; called right before its snapshot. */
+  recordOwnVitals(): void;
+}
+
+/** Never takes longer than the answers of threads and storage may (their own deadlines). */
+export async function collectMetrics(
+  options: MetricsCollectOptions,
+  target: Pick<MetricsExport, 'publish'>,
+): Promise<void> {
+  const { runtime, storage, metrics } = options;
+  const [threads, stored] = await Promise.all([
+    runtime.stats(),
+    storageStats(storage).catch((): StorageStats | undefined => undefined),
+  ]);
+  for (const thread of threads.threads) {
+    if (Array.isArray(thread.collected)) {
+      target.publish(`${thread.role}-${thread.threadId}`, thread.collected as MetricSnapshot[]);
+    }
+  }
+  recordRuntime(metrics, threads);
+  if (stored !== undefined) recordStorage(metrics, stored);
+  options.recordOwnVitals();
+  target.publish('main', metrics.snapshot());
+}
+
+function recordRuntime(metrics: ThreadMetrics, { threads, deadLetters }: RuntimeStats): void {
+  const actors = metrics.gauge('sluice_actors', 'Resident actors by thread role');
+  const parked = metrics.gauge('sluice_actors_parked', 'Actors that failed too often and wait');
+  const mailbox = metrics.gauge('sluice_mailbox_messages', 'Messages waiting in mailboxes by thread role');
+  const restarts = metrics.gauge('sluice_thread_restarts', 'Threads that were started anew, by role');
+  const roles = new Set(threads.map((thread) => thread.role));
+  for (const role of roles) {
+    const mine = threads.filter((thread) => thread.role === role);
+    const sum = (of: (thread: (typeof mine)[number]) => number): number => mine.reduce((all, one) => all + of(one), 0);
+    actors.set(
+      sum((thread) => thread.actors),
+      { role },
+    );
+    parked.set(
+      sum((thread) => thread.parked),
+      { role },
+    );
+    mailbox.set(
+      sum((thread) => thread.mailboxDepth),
+      { role },
+    );
+    restarts.set(
+      sum((thread) => thread.restarts),
+      { role },
+    );
+  }
+  const letters = metrics.gauge('sluice_dead_letters', 'Messages that reached no handler, by reason');
+  for (const [reason, count] of Object.entries(deadLetters)) letters.set(count, { reason });
+}
+
+function recordStorage(metrics: ThreadMetrics, stats: StorageStats): void {
+  const pending = metrics.gauge('sluice_queue_pending_jobs', 'Unfinished jobs by queue');
+  const oldest = metrics.gauge('sluice_queue_oldest_age_seconds', 'Age of the oldest unfinished job by queue');
+  const partitions = metrics.gauge('sluice_queue_partitions', 'Partitions with jobs or a consumer, by queue');
+  for (const queue of stats.queues) {
+    pending.set(queue.pending, { queue: queue.queue });
+    oldest.set(queue.oldestAgeMs / 1000, { queue: queue.queue });
+    partitions.set(queue.partitionsTotal, { queue: queue.queue });
+  }
+  const ledger = metrics.gauge('sluice_ledger_events', 'Ledger sums since the beginning, by counter');
+  const sums = new Map<string, number>();
+  for (const { kind, count } of stats.ledger) sums.set(kind, (sums.get(kind) ?? 0) + count);
+  for (const [kind, count] of sums) ledger.set(count, { kind });
+}

@@ -1,0 +1,360 @@
+// Composes the running program from its parts, in the order in which they need each other, and takes it apart again
+// in the order of the drain: intake, processing, delivery, storage, Postgres.
+
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import {
+  type ActorLog,
+  createMetrics,
+  createMetricsExport,
+  createTracing,
+  type MetricsExport,
+  type Runtime,
+  realSeams,
+  recordVitals,
+  startRuntime,
+  type ThreadTracing,
+} from '../runtime/index.ts';
+import { workerEntry } from '../transport/index.ts';
+import { type AdminServer, openAdminServer } from './admin/admin-server.ts';
+import { startBanner } from './banner.ts';
+import type { Settings } from './config.ts';
+import { type Database, openDatabase } from './database.ts';
+import { roles } from './definitions.ts';
+import { type Gateway, startGateway } from './gateway/gateway.ts';
+import { collectMetrics } from './metrics-collect.ts';
+import { processDefinition } from './process-actor.ts';
+import { openWorkspaceFile, type WorkspaceFile } from './services/backend-config.ts';
+import { openStarterReceiver, type StarterReceiver } from './services/starter-receiver.ts';
+import { ensureStarterWorkspace } from './services/starter-workspace.ts';
+import { WorkspaceHolder, workspaceTopic } from './services/workspace.ts';
+import { StartError } from './start-error.ts';
+import { collectStatus, LastErrors, storageStats } from './status.ts';
+import { laneOf, type StorageMessage, type StorageStats, storageKind } from './storage/contract.ts';
+import type { ThreadData } from './thread-data.ts';
+
+/** Recovery reads every unfinished dataset once; a start that takes longer than this is given up. */
+const storageReadyMs = 120_000;
+const storageLookMs = 20;
+const databaseLookMs = 2_000;
+/** What telemetry may take at the end, when nobody listens any more. */
+const telemetryFlushMs = 1_000;
+
+export interface ProgramOptions {
+  settings: Settings;
+  version: string;
+  environment: Readonly<Record<string, string | undefined>>;
+  log: ActorLog;
+  /** Start checks that passed, for the banner. */
+  checks: readonly string[];
+  /** Epoch milliseconds at which the process was started. */
+  startedAtMs: number;
+  /** Standard output. */
+  print(text: string): void;
+  /** The program cannot go on: drain it and exit. */
+  onFailed(reason: string): void;
+  process: { pid: number; memoryUsage(): { rss: number; heapUsed: number; heapTotal: number; external: number } };
+}
+
+export interface Program {
+  /** For SIGHUP. */
+  reloadWorkspace(): Promise<void>;
+  /** Resolves to true when everything ended in time. A second call with a nearer deadline cuts the first short. */
+  drain(deadlineMs: number): Promise<boolean>;
+}
+
+export async function startProgram(options: ProgramOptions): Promise<Program> {
+  const program = new RunningProgram(options);
+  try {
+    await program.start();
+    return program;
+  } catch (error) {
+    await program.drain(0);
+    throw error;
+  }
+}
+
+class RunningProgram implements Program {
+  readonly #options: ProgramOptions;
+  readonly #log: ActorLog;
+  readonly #seams = realSeams();
+  readonly #lastErrors = new LastErrors();
+  readonly #holder = new WorkspaceHolder();
+  readonly #metrics = createMetrics();
+  #database: Database | undefined;
+  #databaseUp = true;
+  #receiver: StarterReceiver | undefined;
+  #workspace: WorkspaceFile | undefined;
+  #runtime: Runtime | undefined;
+  #tracing: ThreadTracing | undefined;
+  #metricsExport: MetricsExport | undefined;
+  #gateway: Gateway | undefined;
+  #admin: AdminServer | undefined;
+  #draining = false;
+  #drained: Promise<boolean> | undefined;
+
+  constructor(options: ProgramOptions) {
+    this.#options = options;
+    this.#log = this.#lastErrors.watch(options.log, 'main', () => this.#seams.clock.nowMs());
+  }
+
+  async start(): Promise<void> {
+    const { settings } = this.#options;
+    const { clock } = this.#seams;
+    const workspace = await this.#openWorkspace();
+    const tracing = await createTracing({
+      environment: this.#options.environment,
+      serviceName: 'sluice',
+      threadName: 'main',
+      log: this.#log,
+      clock,
+    });
+    this.#tracing = tracing;
+    const database = await openDatabase(settings, this.#log, clock);
+    this.#database = database;
+    const runtime = await this.#startRuntime(database, workspace);
+    this.#runtime = runtime;
+    const storage = (lane: string) => runtime.ref<StorageMessage>(storageKind, lane);
+    const stats = await this.#awaitStorage(() => storageStats(storage(laneOf('gw', ''))));
+    this.#metricsExport = await createMetricsExport({
+      environment: this.#options.environment,
+      serviceName: 'sluice',
+      collect: () => this.#collectMetrics(),
+      log: this.#log,
+      clock,
+    });
+    this.#gateway = await startGateway({
+      settings,
+      workspace: this.#holder,
+      storage,
+      telemetry: { metrics: this.#metrics, tracing },
+      log: this.#log,
+      seams: this.#seams,
+      newMessageId: randomUUID,
+      databaseUp: () => this.#databaseUp,
+    });
+    this.#admin = await this.#openAdmin(runtime);
+    this.#watchDatabase(database);
+    for (const warning of database.warnings) this.#log.warn({}, warning);
+    this.#options.print(this.#banner(stats));
+  }
+
+  async reloadWorkspace(): Promise<void> {
+    await this.#workspace?.reload();
+  }
+
+  drain(deadlineMs: number): Promise<boolean> {
+    this.#draining = true;
+    if (this.#drained === undefined) this.#drained = this.#drainAll(deadlineMs);
+    // Only the runtime waits for work; everything else ends by itself once it does.
+    else void this.#runtime?.drain({ deadlineMs });
+    return this.#drained;
+  }
+
+  async #openWorkspace(): Promise<WorkspaceFile> {
+    const { settings, environment } = this.#options;
+    const { clock } = this.#seams;
+    let path = settings.workspace.file;
+    if (path === '') {
+      const { print } = this.#options;
+      this.#receiver = await openStarterReceiver({ port: settings.starter.receiverPort, clock, print });
+      const starter = await ensureStarterWorkspace({
+        dataDir: resolve(settings.data.dir),
+        receiverPort: this.#receiver.port,
+      });
+      path = starter.path;
+    }
+    this.#workspace = await openWorkspaceFile({
+      path,
+      environment,
+      log: this.#log,
+      clock,
+      onSnapshot: (snapshot) => {
+        this.#holder.publish(snapshot);
+        void this.#runtime?.broadcast(workspaceTopic, snapshot).catch((error: unknown) => {
+          this.#log.error({ error }, 'a thread did not take the new workspace; it gets it when it is replaced');
+        });
+      },
+    });
+    return this.#workspace;
+  }
+
+  async #startRuntime(database: Database, workspace: WorkspaceFile): Promise<Runtime> {
+    const { settings } = this.#options;
+    const threadData: ThreadData = {
+      settings,
+      postgres: database.address,
+      instanceId: `${hostname()}/${this.#options.process.pid}/${randomUUID()}`,
+      workspace: workspace.current,
+    };
+    const runtime = await startRuntime({
+      entry: workerEntry('./thread', import.meta.url),
+      groups: [
+        { role: 'actors', count: settings.threads.actors },
+        { role: 'storage', count: 1, drainOnly: true },
+      ],
+      roles,
+      threadData,
+      definitions: [processDefinition((reason) => this.#options.onFailed(reason))],
+      log: this.#log,
+      onThreadLost: ({ role }) => {
+        // Its consumers are gone without a word: whoever has work is woken again.
+        if (role === 'actors')
+          this.#runtime?.ref<StorageMessage>(storageKind, laneOf('gw', '')).tell({ kind: 'wakeAll' });
+      },
+      onFatal: (error) => this.#options.onFailed(error.message),
+    });
+    // A version that came in between is newer than what the threads were started with.
+    await runtime.broadcast(workspaceTopic, workspace.current);
+    return runtime;
+  }
+
+  async #awaitStorage(ask: () => Promise<StorageStats>): Promise<StorageStats> {
+    const { clock } = this.#seams;
+    const startedMs = clock.monotonicMs();
+    for (;;) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (clock.monotonicMs() - startedMs > storageReadyMs) {
+          throw new StartError(
+            `The storage actor did not become ready within ${storageReadyMs / 1000} s.`,
+            'The log tells what it waits for.',
+            undefined,
+            error,
+          );
+        }
+        await new Promise<void>((settle) => void clock.setTimer(storageLookMs, settle));
+      }
+    }
+  }
+
+  #openAdmin(runtime: Runtime): Promise<AdminServer> {
+    const { settings, version, startedAtMs } = this.#options;
+    const { clock } = this.#seams;
+    const storage = runtime.ref<StorageMessage>(storageKind, laneOf('gw', ''));
+    const program = { version, nodeVersion: process.version, pid: this.#options.process.pid, startedAtMs };
+    return openAdminServer({
+      host: settings.admin.host,
+      port: settings.admin.port,
+      log: this.#log,
+      clock,
+      probes: [
+        { name: 'gateway', check: () => (this.#draining ? 'the program is draining' : undefined) },
+        {
+          name: 'storage',
+          check: async () => ((await storageStats(storage)).postgres.connected ? undefined : 'Postgres is away'),
+        },
+        { name: 'postgres', check: async () => void (await this.#database?.ping()) },
+      ],
+      status: () =>
+        collectStatus({
+          runtime,
+          storage,
+          clock,
+          program,
+          workspace: () => this.#workspaceStatus(),
+          lastErrors: this.#lastErrors,
+        }),
+      metrics: (request, response) => this.#metricsExport?.metricsHandler(request, response),
+    });
+  }
+
+  #workspaceStatus() {
+    if (this.#workspace === undefined) throw new Error('expected the workspace to be open');
+    return this.#workspace.status();
+  }
+
+  async #collectMetrics(): Promise<void> {
+    if (this.#runtime === undefined || this.#metricsExport === undefined) return;
+    const storage = this.#runtime.ref<StorageMessage>(storageKind, laneOf('gw', ''));
+    const recordOwnVitals = (): void => {
+      const { rss, heapUsed, heapTotal, external } = this.#options.process.memoryUsage();
+      recordVitals(
+        this.#metrics,
+        { heapUsedBytes: heapUsed, heapTotalBytes: heapTotal, externalBytes: external, eventLoopUtilization: 0 },
+        { residentBytes: rss, startedAtSeconds: this.#options.startedAtMs / 1000 },
+      );
+    };
+    await collectMetrics(
+      { runtime: this.#runtime, storage, metrics: this.#metrics, recordOwnVitals },
+      this.#metricsExport,
+    );
+  }
+
+  /** For /health, which must answer at once: what the last look found. */
+  #watchDatabase(database: Database): void {
+    const look = (): void => {
+      if (this.#draining) return;
+      database
+        .ping()
+        .then(
+          () => {
+            this.#databaseUp = true;
+          },
+          () => {
+            this.#databaseUp = false;
+          },
+        )
+        .finally(() => void this.#seams.clock.setTimer(databaseLookMs, look));
+    };
+    look();
+  }
+
+  #banner(stats: StorageStats): string {
+    const { settings, version, checks, startedAtMs } = this.#options;
+    const [database, gateway, admin, workspace] = [this.#database, this.#gateway, this.#admin, this.#workspace];
+    if (database === undefined || gateway === undefined || admin === undefined || workspace === undefined) return '';
+    const { path, sources, destinations } = workspace.status();
+    const [source] = workspace.current.sources;
+    const receiver = this.#receiver;
+    const starter =
+      receiver === undefined || source === undefined
+        ? {}
+        : { starter: { writeKey: source.writeKey, receiverPort: receiver.port } };
+    return startBanner({
+      version,
+      checks: [...checks, `PostgreSQL ${database.server.version} answers (${database.description})`],
+      dataDir: resolve(settings.data.dir),
+      postgres: {
+        ...stats.postgres,
+        place: database.dataDirectory ?? 'your server',
+        isEmbedded: database.dataDirectory !== undefined,
+      },
+      gateway: { host: settings.gateway.host, port: gateway.port },
+      statusUrl: admin.url,
+      http: { engine: gateway.engine, reason: settings.http.engine === 'auto' ? 'chosen' : 'configured' },
+      workspace: { path, sources, destinations },
+      ...starter,
+      startMs: this.#seams.clock.nowMs() - startedAtMs,
+    });
+  }
+
+  async #drainAll(deadlineMs: number): Promise<boolean> {
+    const { clock } = this.#seams;
+    const startedMs = clock.monotonicMs();
+    const leftMs = (): number => Math.max(0, deadlineMs - (clock.monotonicMs() - startedMs));
+    this.#gateway?.refuse();
+    await this.#workspace?.close();
+    await this.#within(leftMs(), this.#gateway?.idle());
+    // The last figures are collected from the threads while they are still there.
+    await this.#metricsExport?.shutdown(telemetryFlushMs);
+    const outcome = await this.#runtime?.drain({ deadlineMs: leftMs() });
+    for (const unfinished of outcome?.unfinished ?? []) this.#log.warn({ unfinished }, 'not finished at the deadline');
+    await this.#runtime?.stop();
+    await this.#gateway?.close();
+    await this.#admin?.close();
+    await this.#receiver?.close();
+    await this.#tracing?.shutdown(telemetryFlushMs);
+    await this.#database?.stop();
+    return outcome?.clean ?? true;
+  }
+
+  /** Waits for `work`, but not beyond the deadline. */
+  async #within(ms: number, work: Promise<void> | undefined): Promise<void> {
+    if (work === undefined) return;
+    const late = new Promise<void>((settle) => void this.#seams.clock.setTimer(ms, settle));
+    await Promise.race([work, late]);
+  }
+}

@@ -1,0 +1,115 @@
+// Gathers what /status shows from the threads and the storage actor. Asked at most once at a time, however many ask.
+
+import type { ActorLog, ActorRef, Clock, Runtime, RuntimeStats, ThreadStats } from '../runtime/index.ts';
+import { partitionsListedMax, type StatusReport, type ThreadStatus } from './admin/contract.ts';
+import type { WorkspaceStatus } from './services/backend-config.ts';
+import type { StorageMessage, StorageStats } from './storage/contract.ts';
+
+const statsTimeoutMs = 2_000;
+const errorsKept = 20;
+
+export interface StatusOptions {
+  runtime: Runtime;
+  storage: ActorRef<StorageMessage>;
+  clock: Clock;
+  program: Omit<StatusReport['program'], 'nowMs'>;
+  workspace(): WorkspaceStatus;
+  lastErrors: LastErrors;
+}
+
+/** The last warnings and errors of the main thread's log, newest first: also those that threads sent. */
+export class LastErrors {
+  readonly #errors: { atMs: number; where: string; text: string }[] = [];
+
+  get all(): { atMs: number; where: string; text: string }[] {
+    return this.#errors;
+  }
+
+  add(atMs: number, where: string, text: string): void {
+    this.#errors.unshift({ atMs, where, text });
+    if (this.#errors.length > errorsKept) this.#errors.pop();
+  }
+
+  /** `log`, with its errors remembered. */
+  watch(log: ActorLog, where: string, nowMs: () => number): ActorLog {
+    const keep = (text: string): void => this.add(nowMs(), where, text);
+    return {
+      debug: (fields, text) => log.debug(fields, text),
+      info: (fields, text) => log.info(fields, text),
+      warn: (fields, text) => {
+        keep(text);
+        log.warn(fields, text);
+      },
+      error: (fields, text) => {
+        keep(text);
+        log.error(fields, text);
+      },
+    };
+  }
+}
+
+export function storageStats(storage: ActorRef<StorageMessage>): Promise<StorageStats> {
+  return storage.ask<StorageStats>({ kind: 'getStats' }, { timeoutMs: statsTimeoutMs });
+}
+
+export async function collectStatus(options: StatusOptions): Promise<Omit<StatusReport, 'ready' | 'reasons'>> {
+  const [runtime, storage] = await Promise.all([
+    options.runtime.stats(),
+    // A storage actor that restarts is part of what the status must be able to show.
+    storageStats(options.storage).catch((): StorageStats | undefined => undefined),
+  ]);
+  const partitions = (storage?.queues ?? []).flatMap(({ queue, partitions: rows }) =>
+    rows.map((row) => ({ queue, ...row })),
+  );
+  partitions.sort((a, b) => b.pending - a.pending);
+  return {
+    program: { ...options.program, nowMs: options.clock.nowMs() },
+    threads: runtime.threads.map(threadStatus),
+    actors: actorsOf(runtime),
+    queues: (storage?.queues ?? []).map(({ queue, pending, oldestAgeMs, partitionsTotal }) => ({
+      queue,
+      pending,
+      oldestAgeMs,
+      partitions: partitionsTotal,
+    })),
+    partitions: partitions.slice(0, partitionsListedMax),
+    partitionsTotal: (storage?.queues ?? []).reduce((sum, queue) => sum + queue.partitionsTotal, 0),
+    ledger: ledgerSums(storage),
+    ledgerRows: storage?.ledger ?? [],
+    ...(storage === undefined ? {} : { commits: storage.commits, postgres: storage.postgres }),
+    workspace: options.workspace(),
+    lastErrors: options.lastErrors.all,
+  };
+}
+
+function threadStatus(thread: ThreadStats): ThreadStatus {
+  return {
+    name: thread.role === 'main' ? 'main' : `${thread.role}-${thread.threadId}`,
+    role: thread.role,
+    state: thread.state,
+    actors: thread.actors,
+    mailboxMessages: thread.mailboxDepth,
+    eventLoopUtilization: thread.eventLoopUtilization,
+    uptimeMs: thread.uptimeMs,
+    restarts: thread.restarts,
+  };
+}
+
+function actorsOf({ threads, deadLetters }: RuntimeStats): StatusReport['actors'] {
+  return {
+    resident: threads.reduce((sum, thread) => sum + thread.actors, 0),
+    parked: threads.reduce((sum, thread) => sum + thread.parked, 0),
+    deadLetters,
+  };
+}
+
+/**
+ * Sums by counter over all sources and destinations, and what is pending now. Both balance exactly:
+ * accepted = processed + aborted at the source + pendingGateway, routed = delivered + filtered + aborted + pendingRouter.
+ */
+function ledgerSums(storage: StorageStats | undefined): Record<string, number> {
+  const sums: Record<string, number> = { accepted: 0, processed: 0, routed: 0, delivered: 0, filtered: 0, aborted: 0 };
+  for (const { kind, count } of storage?.ledger ?? []) sums[kind] = (sums[kind] ?? 0) + count;
+  const pending = (queue: string): number => storage?.queues.find((one) => one.queue === queue)?.pending ?? 0;
+  return { ...sums, pendingGateway: pending('gw'), pendingRouter: pending('rt') + pending('batch_rt') };
+}
