@@ -54,7 +54,11 @@ export interface ProgramOptions {
   print(text: string): void;
   /** The program cannot go on: drain it and exit. */
   onFailed(reason: string): void;
-  process: { pid: number; memoryUsage(): { rss: number; heapUsed: number; heapTotal: number; external: number } };
+  process: {
+    pid: number;
+    version: string;
+    memoryUsage(): { rss: number; heapUsed: number; heapTotal: number; external: number };
+  };
 }
 
 export interface Program {
@@ -231,10 +235,10 @@ class RunningProgram implements Program {
   }
 
   #openAdmin(runtime: Runtime): Promise<AdminServer> {
-    const { settings, version, startedAtMs } = this.#options;
+    const { settings, version, startedAtMs, process: own } = this.#options;
     const { clock } = this.#seams;
     const storage = runtime.ref<StorageMessage>(storageKind, laneOf('gw', ''));
-    const program = { version, nodeVersion: process.version, pid: this.#options.process.pid, startedAtMs };
+    const program = { version, nodeVersion: own.version, pid: own.pid, startedAtMs };
     return openAdminServer({
       host: settings.admin.host,
       port: settings.admin.port,
