@@ -21,7 +21,7 @@ export interface Frame {
 }
 
 /** A body of this size is copied once, straight into a frame of its own; smaller ones by way of the scratch buffer. */
-const directBodyBytesMin = 128 * 1024;
+const directBodyBytesMin = 64 * 1024;
 /** A scratch buffer larger than this is given back after use. */
 const scratchBytesKept = 2 * 1024 * 1024;
 

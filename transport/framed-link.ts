@@ -13,10 +13,14 @@ import type { Envelope, Link, LinkOptions, LinkStats } from './link.ts';
 
 const mebibyte = 1024 * 1024;
 
+/**
+ * Frames are kept small: a post is cheap against 64 KiB of messages, the receiver starts sooner, and a body that waits
+ * in a mailbox keeps its whole frame alive.
+ */
 export const linkDefaults: Readonly<LinkOptions> = Object.freeze({
   windowEnvelopes: 1024,
   windowBytes: 16 * mebibyte,
-  frameBytesMax: mebibyte,
+  frameBytesMax: 64 * 1024,
   bodyBytesMax: 64 * mebibyte,
 });
 

@@ -57,7 +57,7 @@ export interface LinkOptions {
   /** Credit window per direction; default 1,024 envelopes and 16 MiB. */
   windowEnvelopes: number;
   windowBytes: number;
-  /** Largest frame; default 1 MiB. A single larger envelope travels alone. */
+  /** Largest frame; default 64 KiB. A single larger envelope travels alone. */
   frameBytesMax: number;
   /** Largest body; beyond it `send` throws TransportError BODY_TOO_LARGE. Default 64 MiB. */
   bodyBytesMax: number;
