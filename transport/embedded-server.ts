@@ -5,7 +5,6 @@
 // at the process once a second; sessions notice it earlier and reconnect on their own.
 
 import { renameSync } from 'node:fs';
-import { totalmem } from 'node:os';
 import { lockDataFolder } from './data-folder-lock.ts';
 import { EmbeddedPostgresError } from './embedded-postgres-error.ts';
 import type { PostgresAddress } from './postgres.ts';
@@ -30,7 +29,7 @@ import {
   stopServer,
   waitUntil,
 } from './postgres-process.ts';
-import { type PostgresSettings, settingsFor, settingsText } from './postgres-settings.ts';
+import { measureMachine, type PostgresSettings, settingsFor, settingsText } from './postgres-settings.ts';
 import { isAlive, type ProcessLock } from './process-lock.ts';
 
 export interface EmbeddedPostgresLog {
@@ -246,7 +245,7 @@ export class EmbeddedServer implements EmbeddedPostgres {
   }
 
   #writeSettings(): boolean {
-    const settings = { ...settingsFor({ memoryBytes: totalmem() }), ...this.#options.settings };
+    const settings = { ...settingsFor(measureMachine(this.#cluster.dir)), ...this.#options.settings };
     return writeSettings(this.#cluster, settingsText(settings, this.socketDir, this.port));
   }
 

@@ -6,9 +6,9 @@
 import { strict as assert } from 'node:assert';
 
 /** Signature, flags (none), length of the header extension (none). */
-export const copyHeader: Buffer = Buffer.from('5047434f50590aff0d0a000000000000000000', 'hex');
+const copyHeader: Buffer = Buffer.from('5047434f50590aff0d0a000000000000000000', 'hex');
 /** A field count of -1 ends the data. */
-export const copyTrailer: Buffer = Buffer.from([0xff, 0xff]);
+const copyTrailer: Buffer = Buffer.from([0xff, 0xff]);
 
 /** Element types an array parameter can be made of, with their OIDs. */
 export const arrayElementOids = {
@@ -20,6 +20,9 @@ export const arrayElementOids = {
   text: 25,
   timestamptz: 1184,
 } as const;
+
+/** Small pieces are joined up to this size, so that a group of many small pieces is not as many system calls. */
+const copyBlockBytes = 64 * 1024;
 
 export type ArrayElementType = keyof typeof arrayElementOids;
 
@@ -52,6 +55,26 @@ export function encodeColumns(tuples: readonly Uint8Array[], types: readonly Arr
   const ends = new Array<number>(types.length).fill(arrayHeaderBytes);
   for (const view of views) scatterFields(view, arrays, ends);
   return arrays;
+}
+
+/** What goes to the server for these tuples: header, tuples and trailer, with small pieces joined. */
+export function copyBlocks(chunks: readonly Uint8Array[]): Buffer[] {
+  const blocks: Buffer[] = [];
+  let small: Uint8Array[] = [];
+  let smallBytes = 0;
+  const add = (piece: Uint8Array): void => {
+    small.push(piece);
+    smallBytes += piece.byteLength;
+    if (smallBytes < copyBlockBytes) return;
+    blocks.push(joined(small, smallBytes));
+    small = [];
+    smallBytes = 0;
+  };
+  add(copyHeader);
+  for (const chunk of chunks) add(chunk);
+  small.push(copyTrailer);
+  blocks.push(joined(small, smallBytes + copyTrailer.byteLength));
+  return blocks;
 }
 
 /** Removes header and trailer of a binary COPY … TO. */
@@ -108,4 +131,10 @@ function scatterFields(view: Buffer, arrays: readonly Buffer[], ends: number[]):
 /** Bytes of the field at `at` with its length; a NULL has length -1 and no bytes. */
 function fieldBytes(view: Buffer, at: number): number {
   return 4 + Math.max(0, view.readInt32BE(at));
+}
+
+function joined(pieces: readonly Uint8Array[], bytes: number): Buffer {
+  const [only] = pieces;
+  if (pieces.length === 1 && only !== undefined) return Buffer.from(only.buffer, only.byteOffset, only.byteLength);
+  return Buffer.concat(pieces, bytes);
 }

@@ -7,7 +7,7 @@
 import { Socket } from 'node:net';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import type pgPromise from 'pg-promise';
-import { copyHeader, copyTrailer, stripCopyFrame } from './postgres-binary.ts';
+import { copyBlocks, stripCopyFrame } from './postgres-binary.ts';
 import { endsSession, PostgresError, toPostgresError } from './postgres-error.ts';
 
 export type PostgresClient = pgPromise.IConnected<unknown, PostgresDriverClient>['client'];
@@ -42,8 +42,6 @@ export interface CopyOutOptions extends CallOptions {
   bytesMax?: number;
 }
 
-/** Small pieces are joined up to this size, so that a group of many small pieces is not as many system calls. */
-const copyBlockBytes = 64 * 1024;
 const copyOutBytesMax = 256 * 1024 * 1024;
 const closeTimeoutMs = 2_000;
 
@@ -283,30 +281,4 @@ export class PostgresSession {
   #submit(stream: object): void {
     void this.#client.query(stream);
   }
-}
-
-/** Header, tuples and trailer, with small pieces joined. */
-function copyBlocks(chunks: readonly Uint8Array[]): Buffer[] {
-  const blocks: Buffer[] = [];
-  let small: Uint8Array[] = [];
-  let smallBytes = 0;
-  const add = (piece: Uint8Array): void => {
-    small.push(piece);
-    smallBytes += piece.byteLength;
-    if (smallBytes < copyBlockBytes) return;
-    blocks.push(joined(small, smallBytes));
-    small = [];
-    smallBytes = 0;
-  };
-  add(copyHeader);
-  for (const chunk of chunks) add(chunk);
-  small.push(copyTrailer);
-  blocks.push(joined(small, smallBytes + copyTrailer.byteLength));
-  return blocks;
-}
-
-function joined(pieces: readonly Uint8Array[], bytes: number): Buffer {
-  const [only] = pieces;
-  if (pieces.length === 1 && only !== undefined) return Buffer.from(only.buffer, only.byteOffset, only.byteLength);
-  return Buffer.concat(pieces, bytes);
 }
