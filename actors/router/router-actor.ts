@@ -146,8 +146,6 @@ class Router {
 
   #take(handed: readonly HandedJob[]): void {
     const lanes = new Set<Lane>();
-    // Jobs of older sessions come first: from the first fresh one on, what was not handed out again is done.
-    if (handed[0]?.again === false) this.#known.clear();
     for (const one of handed) {
       const { jobId } = one.job;
       if (this.#held.has(jobId)) continue;
@@ -161,8 +159,15 @@ class Router {
       if (routed.place.blockedBy === 0) this.#ready(routed);
       lanes.add(lane);
     }
+    this.#dropKnown(handed.at(-1));
     for (const lane of lanes) this.#pump(lane);
     this.#scheduleRetry();
+  }
+
+  /** Jobs of older sessions come first, all in id order: what a fresh hand-out has passed by is done. */
+  #dropKnown(last: HandedJob | undefined): void {
+    if (last === undefined || last.again || this.#known.size === 0) return;
+    for (const jobId of this.#known.keys()) if (jobId < last.job.jobId) this.#known.delete(jobId);
   }
 
   /** First in line under each of its keys. */
