@@ -31,6 +31,8 @@ export interface GatewayOptions {
 export interface Gateway {
   readonly port: number;
   readonly engine: HttpEngine;
+  /** Why `auto` fell back to node:http; '' when it did not. */
+  readonly fallbackReason: string;
   readonly inFlight: number;
   /** Row bytes that wait for a commit. */
   readonly bytesWaiting: number;
@@ -72,6 +74,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   return {
     port: server.port,
     engine: server.engine,
+    fallbackReason: server.fallbackReason,
     get inFlight() {
       return server.inFlight;
     },

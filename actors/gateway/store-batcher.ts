@@ -64,9 +64,9 @@ export class StoreBatcher {
     return this.#bytesWaiting;
   }
 
-  /** Whether a request of about this size may be stored now; false is to be answered with 503. */
+  /** Whether a request of about this size may be stored now; false is to be answered with 503. One always fits. */
   hasRoom(bytes: number): boolean {
-    return this.#bytesWaiting + bytes <= this.#options.bytesMax;
+    return this.#bytesWaiting === 0 || this.#bytesWaiting + bytes <= this.#options.bytesMax;
   }
 
   store(lane: string, request: StoreRequest): void {
