@@ -5,10 +5,19 @@
 // An exchange: queued → sent → answering → settled. `done` is called exactly once, never before `send` has returned.
 // Deadlines are kept by one sweep over the exchanges in flight, not by a timer for each of them.
 
-import { type Dispatcher, Pool } from 'undici';
+import { Pool } from 'undici';
 import { TransportError } from './errors.ts';
+import {
+  Exchange,
+  type ExchangeLimits,
+  invalidRequest,
+  type OutboundOutcome,
+  type OutboundRequest,
+} from './http-exchange.ts';
 
-export interface HttpClientOptions {
+export type { OutboundOutcome, OutboundRequest, OutboundResponse } from './http-exchange.ts';
+
+export interface HttpClientOptions extends ExchangeLimits {
   connectTimeoutMs: number;
   /** Connections to one receiver, which is also how many exchanges run at once; more wait in line. */
   connectionsMax: number;
@@ -16,10 +25,6 @@ export interface HttpClientOptions {
   poolsMax: number;
   /** A pool unused for this long is closed when the client is next used. */
   poolIdleMs: number;
-  /** Bytes of an answer that are kept. */
-  responseBytesMax: number;
-  /** Bytes of an answer that are read and thrown away to keep the connection; beyond, it is closed. */
-  drainBytesMax: number;
   /** How often deadlines are looked at: the precision of `timeoutMs`. */
   sweepMs: number;
 }
@@ -33,35 +38,6 @@ export const httpClientDefaults: HttpClientOptions = {
   drainBytesMax: 256 * 1024,
   sweepMs: 50,
 };
-
-export interface OutboundRequest {
-  /** Exchanges with the same key and origin share connections; others never do. */
-  poolKey: string;
-  /** `https://host:port` */
-  origin: string;
-  /** Path and query. */
-  path: string;
-  method: string;
-  /** Names and values in turn. */
-  headers: string[];
-  body: Uint8Array | null;
-  /** From `send` to the end of the answer. */
-  timeoutMs: number;
-}
-
-export interface OutboundResponse {
-  status: number;
-  contentType: string | undefined;
-  contentEncoding: string | undefined;
-  retryAfter: string | undefined;
-  /** The first `responseBytesMax` bytes, as they came over the wire. */
-  body: Buffer;
-  /** There was more, or it did not end in time. The status counts all the same: it had been received. */
-  truncated: boolean;
-}
-
-/** HTTP_TIMEOUT, HTTP_CONNECT_FAILED, HTTP_CONNECTION_LOST, HTTP_CLIENT_CLOSED; HTTP_INVALID_REQUEST is not retryable. */
-export type OutboundOutcome = { ok: true; response: OutboundResponse } | { ok: false; error: TransportError };
 
 interface PoolEntry {
   readonly pool: Pool;
@@ -189,139 +165,4 @@ export class HttpClient {
     clearInterval(this.#sweep);
     this.#sweep = undefined;
   }
-}
-
-class Exchange implements Dispatcher.DispatchHandler {
-  readonly deadlineMs: number;
-  readonly #options: HttpClientOptions;
-  #settle: ((exchange: Exchange, outcome: OutboundOutcome) => void) | undefined;
-  #controller: Dispatcher.DispatchController | undefined;
-  #response: OutboundResponse | undefined;
-  #chunks: Buffer[] = [];
-  #keptBytes = 0;
-  #readBytes = 0;
-
-  constructor(
-    options: HttpClientOptions,
-    deadlineMs: number,
-    settle: (exchange: Exchange, outcome: OutboundOutcome) => void,
-  ) {
-    this.#options = options;
-    this.deadlineMs = deadlineMs;
-    this.#settle = settle;
-  }
-
-  /** The deadline passed. An answer whose status is known counts; its connection is given up either way. */
-  expire(): void {
-    const error = new TransportError('HTTP_TIMEOUT', 'no complete answer in time', { retryable: true });
-    this.#cut(error);
-  }
-
-  fail(error: TransportError): void {
-    this.#finish({ ok: false, error });
-  }
-
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
-    // It expired while it waited for a connection: nobody wants the answer any more.
-    if (this.#settle === undefined) controller.abort(new TransportError('HTTP_TIMEOUT', 'expired in line'));
-  }
-
-  onResponseStart(
-    _controller: Dispatcher.DispatchController,
-    status: number,
-    headers: Record<string, string | string[] | undefined>,
-  ): void {
-    if (status < 200) return;
-    this.#response = {
-      status,
-      contentType: firstOf(headers['content-type']),
-      contentEncoding: firstOf(headers['content-encoding']),
-      retryAfter: firstOf(headers['retry-after']),
-      body: noBytes,
-      truncated: false,
-    };
-  }
-
-  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    const room = this.#options.responseBytesMax - this.#keptBytes;
-    if (room > 0) {
-      // A copy: the chunk is a view into a buffer that undici uses again.
-      const kept = Buffer.from(chunk.subarray(0, room));
-      this.#chunks.push(kept);
-      this.#keptBytes += kept.byteLength;
-    }
-    this.#readBytes += chunk.byteLength;
-    if (this.#readBytes > this.#options.drainBytesMax) {
-      this.#cut(new TransportError('HTTP_CONNECTION_LOST', 'the answer is longer than we are willing to read'));
-    }
-  }
-
-  onResponseEnd(): void {
-    if (this.#response === undefined) this.fail(connectionLost(undefined));
-    else this.#answer(this.#response, this.#readBytes > this.#keptBytes);
-  }
-
-  onResponseError(_controller: Dispatcher.DispatchController, cause: Error): void {
-    if (this.#response !== undefined) this.#answer(this.#response, true);
-    else this.fail(classify(cause));
-  }
-
-  #cut(error: TransportError): void {
-    if (this.#response !== undefined) this.#answer(this.#response, true);
-    else this.fail(error);
-    this.#controller?.abort(error);
-  }
-
-  #answer(response: OutboundResponse, truncated: boolean): void {
-    response.body = this.#chunks.length === 1 ? (this.#chunks[0] ?? noBytes) : Buffer.concat(this.#chunks);
-    response.truncated = truncated;
-    this.#finish({ ok: true, response });
-  }
-
-  #finish(outcome: OutboundOutcome): void {
-    const settle = this.#settle;
-    this.#settle = undefined;
-    settle?.(this, outcome);
-  }
-}
-
-const noBytes = Buffer.alloc(0);
-
-function firstOf(value: string | string[] | undefined): string | undefined {
-  return typeof value === 'string' ? value : value?.[0];
-}
-
-function classify(cause: Error): TransportError {
-  const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
-  switch (code) {
-    case 'UND_ERR_INVALID_ARG':
-    case 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH':
-    case 'UND_ERR_NOT_SUPPORTED':
-      return invalidRequest(cause);
-    case 'UND_ERR_CONNECT_TIMEOUT':
-    case 'ECONNREFUSED':
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-    case 'EHOSTUNREACH':
-    case 'ENETUNREACH':
-      return new TransportError('HTTP_CONNECT_FAILED', reasonOf(cause), { retryable: true, cause });
-    default:
-      return connectionLost(cause);
-  }
-}
-
-function connectionLost(cause: Error | undefined): TransportError {
-  const message = cause === undefined ? 'the connection ended without an answer' : reasonOf(cause);
-  return new TransportError('HTTP_CONNECTION_LOST', message, { retryable: true, cause });
-}
-
-function invalidRequest(cause: unknown): TransportError {
-  return new TransportError('HTTP_INVALID_REQUEST', cause instanceof Error ? cause.message : String(cause), { cause });
-}
-
-/** An attempt on several addresses fails with one error that holds the others and no text of its own. */
-function reasonOf(cause: Error): string {
-  if (cause.message !== '') return cause.message;
-  return 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.name;
 }

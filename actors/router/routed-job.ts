@@ -1,9 +1,10 @@
 // One job in a router's window, and how its attempts become status rows. No I/O and no clock.
 
-import type { Job, RouterParameters } from '../job.ts';
+import { isTerminal, type Job, type RouterParameters } from '../job.ts';
 import type { JobStatus } from '../storage/contract.ts';
-import type { FinishedJob } from '../storage/done-runs.ts';
-import type { HandedJob } from '../storage/partition-session.ts';
+import { collectResults, type FinishedJob } from '../storage/done-runs.ts';
+import { LedgerTally } from '../storage/ledger-tally.ts';
+import type { HandedJob, Results } from '../storage/partition-session.ts';
 import type { DeliveryOutcome } from './delivery.ts';
 import type { Lane } from './lane.ts';
 import type { Place } from './ordering.ts';
@@ -30,6 +31,11 @@ export interface RoutedJob {
 export interface Settled {
   /** Undefined: plain success. */
   status: JobStatus | undefined;
+}
+
+export interface Recorded {
+  routed: RoutedJob;
+  settled: Settled;
 }
 
 export function createRoutedJob(handed: HandedJob, parameters: RouterParameters | undefined, lane: Lane): RoutedJob {
@@ -105,8 +111,19 @@ export function drainedFor(reason: string, routed: RoutedJob, nowMs: number): Se
   };
 }
 
-export function finished(routed: RoutedJob, settled: Settled): FinishedJob {
-  return { jobId: routed.job.jobId, afterId: routed.afterId, status: settled.status };
+/** What a commit says about these jobs: runs, statuses, and the ledger's share of those that ended. */
+export function resultsOf(recorded: readonly Recorded[]): Results {
+  const ledger = new LedgerTally();
+  const jobs: FinishedJob[] = [];
+  for (const { routed, settled } of recorded) {
+    const { job, afterId, parameters, lane } = routed;
+    jobs.push({ jobId: job.jobId, afterId, status: settled.status });
+    const state = settled.status?.state ?? 'succeeded';
+    if (!isTerminal(state)) continue;
+    const kind = state === 'succeeded' ? 'delivered' : state;
+    ledger.add(job.receivedAtMs, parameters?.source_id ?? '', lane.destinationId, kind);
+  }
+  return { jobs: [], ...collectResults(jobs), ledger: ledger.take() };
 }
 
 /** Field names as in spec/delivery.md 1.9. */

@@ -1,0 +1,289 @@
+// The work of one router, for one partition: keeps a window of `rt` jobs, sends those whose turn it is, records what
+// the destinations said and lets a job go only when that is committed.
+//
+//   handed --> in line (barrier) --> ready --> sending --> settled --commit--> gone (slot pulled anew), or
+//                                      ^                                \----> retry queue, still first in line
+//                                      |______ retry time reached ___________________/
+//
+// Results gather while a commit is in flight and go together in the next one, so statuses are batched without a timer.
+// When a session is lost the window is forgotten, but not what this actor knows: requests in flight go on, and results
+// that were not committed are applied when their jobs come again. Only a crash can make a job be sent twice.
+
+import type { ActorContext, StopReason } from '../../runtime/index.ts';
+import type { Environment } from '../environment.ts';
+import { isTerminal, orderKeys } from '../job.ts';
+import { type CommitSettled, type HandedJob, PartitionSession } from '../storage/partition-session.ts';
+import type { RouterMessage } from './contract.ts';
+import type { Delivery } from './delivery.ts';
+import { Lane } from './lane.ts';
+import { RetryQueue } from './retry-queue.ts';
+import {
+  createRoutedJob,
+  type Recorded,
+  type RoutedJob,
+  readRouterParameters,
+  resultsOf,
+  type Settled,
+} from './routed-job.ts';
+import { type Attempt, Sender, type SenderOptions } from './sender.ts';
+
+const retryTimer = 'retry';
+
+export class Router {
+  readonly #context: ActorContext<RouterMessage>;
+  readonly #environment: Environment;
+  readonly #delivery: Delivery;
+  readonly #sender: Sender;
+  readonly #session: PartitionSession<RouterMessage>;
+  readonly #lanes = new Map<string, Lane>();
+  /** The window, by job id. */
+  readonly #held = new Map<number, RoutedJob>();
+  readonly #retries = new RetryQueue<RoutedJob>();
+  /** Waits for the commit in flight to end. */
+  #recorded: Recorded[] = [];
+  readonly #committing = new Map<number, Recorded[]>();
+  /** Results of lost sessions, until their jobs come again or are known to be done. */
+  readonly #known = new Map<number, Settled>();
+  #stopping = false;
+
+  constructor(context: ActorContext<RouterMessage>, environment: Environment, delivery: Delivery) {
+    this.#context = context;
+    this.#environment = environment;
+    this.#delivery = delivery;
+    const { settings, workspace } = environment;
+    const options: SenderOptions = {
+      delivery,
+      environment,
+      clock: context.clock,
+      random: () => context.random.next(),
+      onCompleted: () => context.pipeToSelf(Promise.resolve(), () => ({ kind: 'deliveriesCompleted' })),
+    };
+    this.#sender = new Sender(options);
+    this.#session = new PartitionSession(context, {
+      queue: 'rt',
+      slots: settings.router.slots,
+      commitTimeoutMs: settings.postgres.statementTimeoutMs * 2,
+      isReady: () => workspace.current.snapshot.version > 0,
+    });
+  }
+
+  open(): void {
+    this.#session.open();
+  }
+
+  receive(message: RouterMessage): void {
+    switch (message.kind) {
+      case 'jobsReady':
+        this.#session.wake();
+        return;
+      case 'openSession':
+        this.#session.open();
+        return;
+      case 'jobs': {
+        // First what has ended: a job that comes again must not be sent while its result waits to be taken.
+        this.#collect();
+        const handed = this.#session.accept(message);
+        if (handed !== undefined) this.#take(handed);
+        else if (!this.#session.isOpen) this.#forget();
+        break;
+      }
+      case 'deliveriesCompleted':
+        this.#collect();
+        break;
+      case 'commitSettled':
+        this.#settle(message);
+        break;
+      case 'retryDue':
+        this.#releaseDue();
+        break;
+    }
+    this.#commit();
+  }
+
+  /** Requests in flight end and are recorded; whatever was not begun is released with its attempts unchanged. */
+  async stop(reason: StopReason): Promise<void> {
+    this.#stopping = true;
+    if (reason !== 'restart' && reason !== 'parked') {
+      await this.#sender.idle();
+      this.#collect();
+      await this.#session.settled();
+      const recorded = this.#recorded;
+      if (recorded.length > 0 && this.#session.isOpen) await this.#session.commitAndWait(resultsOf(recorded));
+    }
+    this.#session.close();
+    for (const lane of this.#lanes.values()) this.#delivery.release(lane.destinationId);
+  }
+
+  #take(handed: readonly HandedJob[]): void {
+    const lanes = new Set<Lane>();
+    for (const one of handed) {
+      const { jobId } = one.job;
+      if (this.#held.has(jobId)) continue;
+      const parameters = readRouterParameters(one.job.parameters);
+      const lane = this.#laneOf(parameters?.destination_id ?? '');
+      const routed = createRoutedJob(one, parameters, lane);
+      routed.earlier = this.#known.get(jobId);
+      this.#known.delete(jobId);
+      this.#held.set(jobId, routed);
+      routed.place = lane.ordering.enter(orderKeys(one.job.userId), routed);
+      if (routed.place.blockedBy === 0) this.#ready(routed);
+      lanes.add(lane);
+    }
+    this.#dropKnown(handed.at(-1));
+    for (const lane of lanes) this.#pump(lane);
+    this.#scheduleRetry();
+  }
+
+  /** Jobs of older sessions come first, all in id order: what a fresh hand-out has passed by is done. */
+  #dropKnown(last: HandedJob | undefined): void {
+    if (last === undefined || last.again || this.#known.size === 0) return;
+    for (const jobId of this.#known.keys()) if (jobId < last.job.jobId) this.#known.delete(jobId);
+  }
+
+  /** First in line under each of its keys. */
+  #ready(routed: RoutedJob): void {
+    const { earlier } = routed;
+    if (earlier !== undefined) {
+      routed.earlier = undefined;
+      this.#record(routed, earlier);
+    } else if (this.#sender.adopt(routed)) {
+      // A request of an older session is still in flight for it: its result will do.
+    } else if (routed.retryTimeMs > this.#context.clock.nowMs()) this.#retries.add(routed);
+    else routed.lane.ready.push(routed);
+  }
+
+  #pump(lane: Lane): void {
+    if (this.#stopping || !this.#session.isOpen) return;
+    const { requestsInFlightMax } = this.#environment.settings.router;
+    while (lane.inFlight < requestsInFlightMax) {
+      const routed = lane.ready.shift();
+      if (routed === undefined) return;
+      const drained = this.#sender.start(routed);
+      if (drained !== undefined) this.#record(routed, drained);
+    }
+  }
+
+  #record(routed: RoutedJob, settled: Settled): void {
+    this.#recorded.push({ routed, settled });
+  }
+
+  /** Takes the deliveries that ended. */
+  #collect(): void {
+    const lanes = new Set<Lane>();
+    for (const attempt of this.#sender.takeCompleted()) {
+      lanes.add(attempt.lane);
+      this.#recordAttempt(attempt);
+    }
+    for (const lane of lanes) this.#pump(lane);
+  }
+
+  #recordAttempt({ routed, jobId, settled }: Attempt): void {
+    const current = this.#held.get(jobId);
+    if (settled === undefined) return;
+    if (current === undefined) this.#known.set(jobId, settled);
+    else if (current === routed) this.#record(current, settled);
+    else current.earlier = settled;
+  }
+
+  #commit(): void {
+    if (this.#recorded.length === 0 || this.#committing.size > 0 || !this.#session.isOpen) return;
+    const recorded = this.#recorded;
+    this.#recorded = [];
+    const ticket = this.#session.commit(resultsOf(recorded));
+    this.#committing.set(ticket, recorded);
+  }
+
+  #settle(message: CommitSettled): void {
+    const verdict = this.#session.settle(message);
+    if (verdict === 'lost') {
+      if (!this.#session.isOpen) this.#forget();
+      return;
+    }
+    const recorded = this.#committing.get(message.ticket);
+    if (recorded === undefined) return;
+    this.#committing.delete(message.ticket);
+    if (verdict === 'refused') this.#redact(recorded);
+    else this.#release(recorded);
+  }
+
+  /** Committed: terminal jobs leave the window and free what stood behind them, failed ones wait for their time. */
+  #release(recorded: readonly Recorded[]): void {
+    const lanes = new Set<Lane>();
+    let freed = 0;
+    for (const { routed, settled } of recorded) {
+      this.#sender.count(routed, settled);
+      if (settled.status !== undefined && !isTerminal(settled.status.state)) {
+        routed.retryTimeMs = settled.status.retryTimeMs;
+        this.#ready(routed);
+        lanes.add(routed.lane);
+        continue;
+      }
+      freed += 1;
+      this.#held.delete(routed.job.jobId);
+      if (routed.place === undefined) continue;
+      for (const { payload: next } of routed.lane.ordering.leave(routed.place)) this.#ready(next);
+      lanes.add(routed.lane);
+    }
+    this.#session.pull(freed);
+    for (const lane of lanes) this.#pump(lane);
+    for (const lane of lanes) if (lane.isIdle && this.#lanes.size > 1) this.#lanes.delete(lane.destinationId);
+    this.#scheduleRetry();
+  }
+
+  /** Only the answer's text can be what Postgres refuses: everything else in a status is ours. */
+  #redact(recorded: readonly Recorded[]): void {
+    const redacted = JSON.stringify({ response: 'redacted: it cannot be stored' });
+    if (recorded.every(({ settled }) => settled.status === undefined || settled.status.response === redacted)) {
+      this.#session.lose('storage refuses plain statuses');
+      this.#recorded.unshift(...recorded);
+      this.#forget();
+      return;
+    }
+    for (const { routed, settled } of recorded) {
+      const { status } = settled;
+      this.#record(routed, status === undefined ? settled : { status: { ...status, response: redacted } });
+    }
+  }
+
+  #releaseDue(): void {
+    const nowMs = this.#context.clock.nowMs();
+    const lanes = new Set<Lane>();
+    for (let due = this.#retries.takeDue(nowMs); due !== undefined; due = this.#retries.takeDue(nowMs)) {
+      due.lane.ready.push(due);
+      lanes.add(due.lane);
+    }
+    for (const lane of lanes) this.#pump(lane);
+    this.#scheduleRetry();
+  }
+
+  #scheduleRetry(): void {
+    const earliestMs = this.#retries.earliestMs;
+    if (earliestMs === undefined) this.#context.cancel(retryTimer);
+    else {
+      const delayMs = Math.max(0, earliestMs - this.#context.clock.nowMs());
+      this.#context.schedule(retryTimer, delayMs, { kind: 'retryDue' });
+    }
+  }
+
+  #laneOf(destinationId: string): Lane {
+    let lane = this.#lanes.get(destinationId);
+    if (lane === undefined) {
+      lane = new Lane(destinationId);
+      this.#lanes.set(destinationId, lane);
+    }
+    return lane;
+  }
+
+  /** The session is gone. Jobs come again; results that may not have been committed are kept for them. */
+  #forget(): void {
+    const uncertain = [...this.#committing.values(), this.#recorded].flat();
+    for (const { routed, settled } of uncertain) this.#known.set(routed.job.jobId, settled);
+    for (const [jobId, { earlier }] of this.#held) if (earlier !== undefined) this.#known.set(jobId, earlier);
+    this.#committing.clear();
+    this.#recorded = [];
+    this.#held.clear();
+    this.#retries.clear();
+    for (const lane of this.#lanes.values()) lane.reset();
+    this.#scheduleRetry();
+  }
+}
