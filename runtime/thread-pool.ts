@@ -6,7 +6,7 @@ import { TransportError } from '../transport/index.ts';
 import type { ActorLog } from './actor.ts';
 import { type ActorAddress, formatAddress } from './address.ts';
 import { RuntimeError } from './errors.ts';
-import type { PlacementTable } from './placement.ts';
+import { type PlacementTable, withPin } from './placement.ts';
 import { PoolThread } from './pool-thread.ts';
 import type { Seams, Timer } from './seams.ts';
 import { StallWatch } from './stall-watch.ts';
@@ -82,8 +82,7 @@ export class ThreadPool {
   }
 
   async pin(address: ActorAddress, threadId: number): Promise<void> {
-    const pins = { ...this.#table.pins, [formatAddress(address)]: threadId };
-    this.#table = { ...this.#table, epoch: this.#table.epoch + 1, pins };
+    this.#table = withPin(this.#table, formatAddress(address), threadId);
     this.#options.system.setPlacement(this.#table);
     await Promise.all(this.#live().map((slot) => this.#place(slot.thread).catch(ignoreThreadLost)));
   }

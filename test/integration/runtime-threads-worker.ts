@@ -1,6 +1,7 @@
 // The worker of runtime-threads.test.ts: small actors that answer, end their thread, block it, and tell what they saw.
 
 import { type ActorDefinition, defineActor, runThread } from '../../runtime/index.ts';
+import { TransportError } from '../../transport/index.ts';
 
 export interface ThreadTestData {
   /** Counts the stops of actors over all threads, in order: each takes the next number. */
@@ -14,6 +15,7 @@ export type ProbeMessage =
   | { kind: 'exit'; exitCode: number }
   | { kind: 'throwOutside' }
   | { kind: 'block' }
+  | { kind: 'hoard' }
   | { kind: 'never' }
   | { kind: 'relay'; key: string; values: number[] };
 
@@ -54,6 +56,8 @@ function defineProbe(kind: string, role: string, threadId: number, stops: Int32A
             case 'block':
               context.log.info({}, 'blocking');
               for (;;);
+            case 'hoard':
+              for (const hoard: object[] = []; ; ) hoard.push({ at: hoard.length, text: `hoard ${hoard.length}` });
             case 'never':
               return;
             case 'relay':
@@ -73,6 +77,7 @@ function defineProbe(kind: string, role: string, threadId: number, stops: Int32A
 runThread({
   definitions(data, { threadId, role, log }) {
     const stops = new Int32Array((data as ThreadTestData).stops);
+    if (role === 'broken') throw new TransportError('BROKEN', 'expected a whole thread, got a broken one');
     log.info({ threadId }, 'definitions made');
     return role === 'storage'
       ? [defineProbe('keeper', role, threadId, stops)]

@@ -65,6 +65,9 @@ const defaultGroups: RuntimeOptions['groups'] = [
   { role: 'storage', count: 1, drainOnly: true },
 ];
 
+/** Half a second: short, but long enough that a busy machine is not taken for a stuck thread. */
+const quickStall = { stallCheckMs: 50, stallChecksMax: 10 };
+
 const quickSupervision = {
   strategy: 'restart',
   minBackoffMs: 1,
@@ -164,6 +167,22 @@ test('an exception outside of any handler costs its thread only, and names the r
   assert.deepEqual(await probe('a').ask({ kind: 'values' }, { timeoutMs }), []);
 });
 
+test('a thread beyond its heap limit is replaced and the process lives', async (t) => {
+  const groups = [{ role: 'actors', count: 1, heapMbMax: 32 }];
+  const { probe, nextLoss } = await setup(t, {}, groups);
+  probe('a').tell({ kind: 'hoard' });
+  assert.match((await nextLoss()).reason, /memory/);
+  assert.deepEqual(await probe('a').ask({ kind: 'values' }, { timeoutMs }), []);
+});
+
+test('a thread that cannot make its definitions fails the start with its own error', async (t) => {
+  const groups = [
+    { role: 'actors', count: 1 },
+    { role: 'broken', count: 1 },
+  ];
+  await assert.rejects(setup(t, {}, groups), { code: 'BROKEN' });
+});
+
 test('threads lost too often are fatal', async (t) => {
   const { probe, nextLoss, fatal } = await setup(t, { supervision: { ...quickSupervision, maxRestarts: 1 } });
   probe('a').tell({ kind: 'exit', exitCode: 1 });
@@ -173,7 +192,7 @@ test('threads lost too often are fatal', async (t) => {
 });
 
 test('a thread that is stuck is replaced', async (t) => {
-  const { probe, nextLoss } = await setup(t, { stallCheckMs: 20, stallChecksMax: 5 });
+  const { probe, nextLoss } = await setup(t, quickStall);
   probe('a').tell({ kind: 'block' });
   const loss = await nextLoss();
   assert.equal(loss.role, 'actors');
@@ -181,13 +200,14 @@ test('a thread that is stuck is replaced', async (t) => {
 });
 
 test('a stuck thread that hosts native storage only alarms, and is terminated after all deadlines', async (t) => {
-  const { runtime, nextLog } = await setup(t, { stallCheckMs: 20, stallChecksMax: 5, drainGraceMs: 20, leaveMs: 20 });
+  const groups = [{ role: 'storage', count: 1, drainOnly: true }];
+  const { runtime, nextLog } = await setup(t, { ...quickStall, drainGraceMs: 20, leaveMs: 20 }, groups);
   runtime.ref<ProbeMessage>('keeper', 'k').tell({ kind: 'block' });
   const fields = await nextLog('a thread takes no turns and does not answer');
   assert.equal(fields.role, 'storage');
-  assert.deepEqual(await runtime.drain({ deadlineMs: 20 }), { clean: false, unfinished: ['thread 3 (storage)'] });
+  assert.deepEqual(await runtime.drain({ deadlineMs: 20 }), { clean: false, unfinished: ['thread 1 (storage)'] });
   await runtime.stop();
-  assert.equal((await nextLog('terminated a thread that did not leave by itself')).threadId, 3);
+  assert.equal((await nextLog('terminated a thread that did not leave by itself')).threadId, 1);
 });
 
 test('a drain stops the actors group by group, in order, and is the same for everyone who asks', async (t) => {
@@ -239,7 +259,7 @@ test('statistics name every thread with its figures', async (t) => {
 });
 
 test('log lines of a thread reach the log of main with the name of the thread', async (t) => {
-  const { nextLog } = await setup(t);
+  const { nextLog } = await setup(t, {}, [{ role: 'actors', count: 1 }]);
   assert.deepEqual(await nextLog('definitions made'), { thread: 'actors 1', threadId: 1 });
 });
 
