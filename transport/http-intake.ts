@@ -3,7 +3,7 @@
 
 import { strict as assert } from 'node:assert';
 import { TransportError } from './errors.ts';
-import type { HttpHeaders } from './http-server.ts';
+import type { HttpHeaders } from './http-server-contract.ts';
 
 export const emptyBody: Buffer = Buffer.alloc(0);
 export const overloadedBody = 'Service Unavailable\n';

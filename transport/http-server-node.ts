@@ -13,7 +13,7 @@ import {
   plainTextHeaders,
   toListenError,
 } from './http-intake.ts';
-import type { HttpHeaders, HttpListenOptions, HttpRequest, HttpServer } from './http-server.ts';
+import type { HttpHeaders, HttpListenOptions, HttpRequest, HttpServer } from './http-server-contract.ts';
 
 /** The reference keeps idle connections for 12 minutes; clients behind load balancers rely on a long one. */
 const keepAliveTimeoutMs = 720_000;

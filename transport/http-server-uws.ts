@@ -20,7 +20,7 @@ import {
   plainTextHeaders,
   toListenError,
 } from './http-intake.ts';
-import type { HttpHeaders, HttpListenOptions, HttpRequest, HttpServer } from './http-server.ts';
+import type { HttpHeaders, HttpListenOptions, HttpRequest, HttpServer } from './http-server-contract.ts';
 import { formatAddress } from './remote-address.ts';
 
 interface UwsResponse {

@@ -1,68 +1,11 @@
 // The HTTP listener of the gateway behind one small interface, because the fast engine (uWebSockets.js) is a native
 // add-on that does not load everywhere: node:http stands in with the same behaviour, proven by the same tests.
-//
-// Life of a request: reading -> handling -> answered. It is in flight from its headers until its answer, and its body
-// counts against a byte budget meanwhile. `refuse` is the first step of a drain: what is in flight is finished, what
-// comes new is answered 503 and its connection closed.
 
+import type { HttpListenOptions, HttpServer } from './http-server-contract.ts';
 import { listenNode } from './http-server-node.ts';
 import { listenUws, loadUws } from './http-server-uws.ts';
 
-export type HttpEngine = 'uws' | 'node';
-
-export interface HttpRequest {
-  /** Upper case, as sent. */
-  readonly method: string;
-  /** Without the query, still percent-encoded. */
-  readonly path: string;
-  /** What follows '?', or ''. */
-  readonly query: string;
-  /** IPv4-mapped addresses come as IPv4. */
-  readonly remoteAddress: string;
-  /** Owned by the handler; empty when there is none or when it was too large. */
-  readonly body: Buffer;
-  /** The handler is called as soon as that is known; the rest of the body is discarded while the answer is sent. */
-  readonly bodyTooLarge: boolean;
-  /** Value of one of the `headerNames`, or ''. */
-  header(name: string): string;
-}
-
-export type HttpHeaders = Readonly<Record<string, string>>;
-
-/** Exactly once per request; after the client went away it only ends the bookkeeping. */
-export type Respond = (status: number, headers: HttpHeaders, body: string | Uint8Array) => void;
-
-export interface HttpListenOptions {
-  host: string;
-  /** 0 picks a free one. */
-  port: number;
-  engine: 'auto' | HttpEngine;
-  /** Lower-case names of the headers `HttpRequest.header` may be asked for; only these are copied. */
-  headerNames: readonly string[];
-  /** Largest body of one request, enforced while reading. */
-  bodyBytesMax: number;
-  /** Bodies held at once, over all requests; a request beyond it is answered 503. */
-  bodyBytesInFlightMax: number;
-  /** Requests between headers and answer; beyond: 503. */
-  requestsInFlightMax: number;
-  /** Must not throw; if it does, the client gets a 500 and `onHandlerError` the error. */
-  handler(request: HttpRequest, respond: Respond): void;
-  onHandlerError(error: unknown): void;
-}
-
-export interface HttpServer {
-  readonly engine: HttpEngine;
-  readonly port: number;
-  /** Why `auto` fell back to node:http; '' when it did not. */
-  readonly fallbackReason: string;
-  readonly inFlight: number;
-  /** From now on every new request is answered 503 with `Connection: close`. */
-  refuse(): void;
-  /** Resolves when nothing is in flight. */
-  idle(): Promise<void>;
-  /** Stops listening and cuts every connection. */
-  close(): Promise<void>;
-}
+export type * from './http-server-contract.ts';
 
 /** Rejects with TransportError: PORT_IN_USE, LISTEN_FAILED, or HTTP_ENGINE_UNAVAILABLE when the engine asked for does not load. */
 export async function listenHttp(options: HttpListenOptions): Promise<HttpServer> {
