@@ -26,6 +26,11 @@ export class EmbeddedPostgresError extends TransportError {
   }
 }
 
+/** Whether what a PostgreSQL program printed says that the disk is full. */
+export function tellsDiskFull(output: string): boolean {
+  return /No space left on device|Check free disk space/.test(output);
+}
+
 /** Turns a failure to create or write something into its typed form. */
 export function toFolderError(error: unknown, path: string): EmbeddedPostgresError {
   if (error instanceof EmbeddedPostgresError) return error;

@@ -6,7 +6,7 @@
 
 import { renameSync } from 'node:fs';
 import { lockDataFolder } from './data-folder-lock.ts';
-import { EmbeddedPostgresError } from './embedded-postgres-error.ts';
+import { EmbeddedPostgresError, tellsDiskFull } from './embedded-postgres-error.ts';
 import type { PostgresAddress } from './postgres.ts';
 import {
   chooseSocketDir,
@@ -84,7 +84,7 @@ export interface EmbeddedPostgres {
   /** Starts the server if it is not running. */
   ensureRunning(): Promise<void>;
   stop(): Promise<void>;
-  /** Lets go of the data folder and leaves the server running. */
+  /** Lets go of the data folder and leaves the server running; `stop` does nothing afterwards. */
   release(): void;
 }
 
@@ -284,7 +284,7 @@ export class EmbeddedServer implements EmbeddedPostgres {
 
 function startError(cluster: Cluster, lines: readonly string[], output: string): EmbeddedPostgresError {
   const fatal = lines.findLast((line) => /\b(FATAL|PANIC):/.test(line)) ?? lines.at(-1) ?? output;
-  if (lines.some((line) => line.includes('No space left on device'))) {
+  if (tellsDiskFull(lines.join('\n'))) {
     return new EmbeddedPostgresError('DISK_FULL', `The disk of ${cluster.dir} is full.`, 'Free space on it.');
   }
   return new EmbeddedPostgresError(

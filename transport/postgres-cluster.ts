@@ -28,7 +28,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { EmbeddedPostgresError, toFolderError } from './embedded-postgres-error.ts';
+import { EmbeddedPostgresError, tellsDiskFull, toFolderError } from './embedded-postgres-error.ts';
 import { makeEnterable } from './postgres-binaries.ts';
 import { type Cluster, initialiseCluster, type ProgramResult } from './postgres-process.ts';
 import { canEnter, type OperatingSystemUser } from './postgres-user.ts';
@@ -236,7 +236,7 @@ function initialisationError(result: ProgramResult, cluster: Cluster): EmbeddedP
       'Use a Linux with glibc or macOS, or set SLUICE_POSTGRES_URL to a PostgreSQL server of yours.',
     );
   }
-  if (result.output.includes('No space left on device')) {
+  if (tellsDiskFull(result.output)) {
     return new EmbeddedPostgresError('DISK_FULL', `The disk of ${cluster.dir} is full.`, 'Free space on it.');
   }
   const lines = result.output.trim().split('\n').slice(-6).join(' | ');

@@ -4,7 +4,7 @@
 
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,6 +20,8 @@ import {
   type PostgresOptions,
   startEmbeddedPostgres,
 } from '../../transport/index.ts';
+import { findPostmaster } from '../../transport/postgres-process.ts';
+import { isAlive } from '../../transport/process-lock.ts';
 import { repositoryRoot } from './repository.ts';
 
 /** What this file needs of a test. */
@@ -40,6 +42,7 @@ export interface TestDatabase {
 
 export const silentLog: EmbeddedPostgresLog = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
+const temporaryPrefix = 'sluice-test-';
 const templateLockKey = 0x7465_7374;
 const templatePrefix = 'template_sluice_';
 
@@ -112,15 +115,30 @@ export async function startTestServer(
  * ends, because what still uses it is stopped by hooks that run after the one that made it.
  */
 export function temporaryFolder(mode = 0o711): string {
-  const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'));
+  const folder = mkdtempSync(join(tmpdir(), `${temporaryPrefix}${process.pid}-`));
   chmodSync(folder, mode);
   if (temporaryFolders.size === 0) {
+    removeAbandoned();
     process.once('exit', () => {
       for (const each of temporaryFolders) rmSync(each, { recursive: true, force: true });
     });
   }
   temporaryFolders.add(folder);
   return folder;
+}
+
+/** Servers and folders of test processes that were killed before they could clean up. */
+function removeAbandoned(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const owner = Number.parseInt(name.slice(temporaryPrefix.length), 10);
+    if (!name.startsWith(temporaryPrefix) || !Number.isSafeInteger(owner) || isAlive(owner)) continue;
+    const folder = join(tmpdir(), name);
+    if (statSync(folder, { throwIfNoEntry: false })?.uid !== process.getuid?.()) continue;
+    const postmaster = findPostmaster(join(folder, 'postgres'));
+    // SIGQUIT is Postgres's immediate shutdown: nobody wants this data.
+    if (postmaster !== undefined) process.kill(postmaster.pid, 'SIGQUIT');
+    rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+  }
 }
 
 /** Process ids of the test processes that use the shared server; the reaper stops it when none is left. */
