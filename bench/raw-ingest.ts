@@ -21,26 +21,23 @@ export interface RawReady {
   port: number;
 }
 
-interface Waiting {
-  status: () => void;
-}
-
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 class RawIngest {
   readonly #worker: Worker;
   readonly #rows = new JobRowWriter();
-  readonly #frames = new Map<number, Waiting[]>();
+  readonly #frames = new Map<number, (() => void)[]>();
   readonly #eventBytes: number;
-  #waiting: Waiting[] = [];
+  #waiting: (() => void)[] = [];
   #nextFrame = 1;
   #flushDue = false;
 
-  constructor(postgres: EmbeddedPostgres, eventBytes: number) {
+  constructor(postgres: EmbeddedPostgres, eventBytes: number, onFailed: (error: Error) => void) {
     this.#eventBytes = eventBytes;
     this.#worker = new Worker(workerEntry('./raw-storage', import.meta.url), { workerData: postgres.address });
+    this.#worker.on('error', onFailed);
     this.#worker.on('message', ({ frame }: RawReply) => {
-      for (const { status } of this.#frames.get(frame) ?? []) status();
+      for (const answer of this.#frames.get(frame) ?? []) answer();
       this.#frames.delete(frame);
     });
   }
@@ -51,7 +48,7 @@ class RawIngest {
       const job = { jobId: 0, parentId: 0, partition: 'raw', userId: '', messageId: '', receivedAtMs: Date.now() };
       this.#rows.append({ ...job, parameters: '' }, [body.subarray(at, at + this.#eventBytes)]);
     }
-    this.#waiting.push({ status: answer });
+    this.#waiting.push(answer);
     if (this.#flushDue) return;
     this.#flushDue = true;
     setImmediate(() => this.#flush());
@@ -67,21 +64,22 @@ class RawIngest {
     this.#worker.postMessage({ frame, rows, count } satisfies RawFrame, [rows.buffer as ArrayBuffer]);
   }
 
-  stop(): Promise<number> {
-    return this.#worker.terminate();
+  async stop(): Promise<void> {
+    await this.#worker.terminate();
   }
 }
 
-async function serve(eventBytes: number): Promise<void> {
-  const cleanup = new CleanupList();
+async function serve(cleanup: CleanupList, eventBytes: number, onFailed: (error: Error) => void): Promise<void> {
   const dataDir = await temporaryFolder(cleanup);
   const postgres = await startEmbeddedPostgres({ dataDir, log: silent });
   cleanup.after(() => postgres.stop());
-  const ingest = new RawIngest(postgres, eventBytes);
+  const ingest = new RawIngest(postgres, eventBytes, onFailed);
+  cleanup.after(() => ingest.stop());
   const loaded = await loadUws();
   if (!loaded.ok) throw loaded.error;
   const { uws } = loaded;
   const app = uws.App();
+  cleanup.after(() => app.close());
   app.any('/*', (response, request) => {
     const isBatch = request.getUrl() === '/v1/batch';
     const chunks: Buffer[] = [];
@@ -90,7 +88,8 @@ async function serve(eventBytes: number): Promise<void> {
       aborted = true;
     });
     response.onData((chunk, isLast) => {
-      chunks.push(Buffer.from(new Uint8Array(chunk)));
+      // The chunk is dead after this callback: it is copied, as the product has to do as well.
+      chunks.push(Buffer.from(new Uint8Array(chunk.slice(0))));
       if (!isLast) return;
       const body = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
       ingest.take(body, isBatch, () => {
@@ -101,18 +100,20 @@ async function serve(eventBytes: number): Promise<void> {
   app.listen('127.0.0.1', 0, 0, (socket) =>
     process.send?.({ port: uws.us_socket_local_port(socket) } satisfies RawReady),
   );
-  process.once('SIGTERM', () => {
-    app.close();
-    ingest
-      .stop()
-      .then(() => cleanup.run())
-      .finally(() => process.exit(0));
-  });
 }
 
+const cleanup = new CleanupList();
+
+function finish(exitCode: number): void {
+  cleanup.run().finally(() => process.exit(exitCode));
+}
+
+function fail(error: unknown): void {
+  console.error(error);
+  finish(1);
+}
+
+process.once('SIGTERM', () => finish(0));
 process.once('message', ({ eventBytes }: RawStart) => {
-  serve(eventBytes).catch((error: unknown) => {
-    console.error(error);
-    process.exit(1);
-  });
+  serve(cleanup, eventBytes, fail).catch(fail);
 });

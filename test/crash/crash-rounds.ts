@@ -1,0 +1,145 @@
+// The crash loop: one data folder through many violent ends. Each round sends events, kills Sluice or PostgreSQL (or
+// both) at a moment chosen by the seed, sometimes once more while it recovers, and then looks at what must hold: every
+// acknowledged event arrived, order per user, duplicates recognisable and few, the ledger exact.
+
+import { CleanupList } from '../support/cleanup.ts';
+import { isRunning, killPostmaster, openCluster, postmasterPid } from '../support/embedded-cluster.ts';
+import { type Delivery, eventOf, type FakeDestination } from '../support/fake-destination.ts';
+import { readLedger } from '../support/ledger.ts';
+import { checkDeliveries } from '../support/order-checker.ts';
+import { startPipeline, UserLoad } from '../support/pipeline.ts';
+import { pollUntil } from '../support/poll.ts';
+import type { Program } from '../support/program.ts';
+import { pendingJobs } from '../support/status.ts';
+
+export interface CrashOptions {
+  rounds: number;
+  seed: number;
+  print(text: string): void;
+}
+
+type Victim = 'sluice' | 'postgres' | 'both';
+
+const victims: readonly Victim[] = ['sluice', 'sluice', 'postgres', 'both'];
+const users = 24;
+/** A round kills after between 1 and this many new deliveries. */
+const deliveriesBeforeKillMax = 400;
+const recoveredMs = 120_000;
+/** Share of deliveries the destination refuses for the moment, so that retries are under way when the end comes. */
+const failingShare = 0.05;
+
+export async function runCrashRounds(options: CrashOptions): Promise<string[]> {
+  const cleanup = new CleanupList();
+  try {
+    const { program, destination } = await startPipeline(cleanup);
+    const run = new CrashRun(program, destination, options);
+    for (let round = 0; round < options.rounds; round += 1) {
+      const faults = await run.round(round, cleanup);
+      if (faults.length > 0) return faults.map((fault) => `round ${round}: ${fault}`);
+    }
+    return run.stop();
+  } finally {
+    await cleanup.run();
+  }
+}
+
+class CrashRun {
+  #program: Program;
+  readonly #destination: FakeDestination;
+  readonly #random: () => number;
+  readonly #print: (text: string) => void;
+
+  constructor(program: Program, destination: FakeDestination, { seed, print }: CrashOptions) {
+    this.#program = program;
+    this.#destination = destination;
+    this.#random = seededRandom(seed);
+    this.#print = print;
+    const answerRandom = seededRandom(seed + 1);
+    destination.respond(() => (answerRandom() < failingShare ? 503 : 200));
+  }
+
+  async round(round: number, cleanup: CleanupList): Promise<string[]> {
+    const victim = victims[Math.floor(this.#random() * victims.length)] ?? 'sluice';
+    const target = this.#destination.accepted().length + 1 + Math.floor(this.#random() * deliveriesBeforeKillMax);
+    const load = new UserLoad();
+    const running = load.run(this.#program, users, `r${round}`);
+    await this.#destination.waitFor('deliveries before the kill', () => this.#destination.accepted().length >= target);
+    await this.#kill(victim);
+    // PostgreSQL alone comes back under a program that goes on; the load must not go on for ever.
+    load.stop();
+    await running;
+    await this.#recover(this.#random() < 0.3);
+    const faults = await this.#check(round, load, cleanup);
+    const { length: acknowledged } = load.acknowledged;
+    this.#print(`round ${round}: killed ${victim}, ${acknowledged} acknowledged, ${faults.length} faults`);
+    return faults;
+  }
+
+  async stop(): Promise<string[]> {
+    const { code, signal } = await this.#program.stop();
+    const faults = code === 0 ? [] : [`expected a clean end, got ${code ?? signal}`];
+    if (postmasterPid(this.#program.dataDir) !== undefined) faults.push('PostgreSQL outlived a clean stop');
+    return faults;
+  }
+
+  async #kill(victim: Victim): Promise<void> {
+    if (victim !== 'postgres') await this.#program.kill();
+    if (victim !== 'sluice') await killPostmaster(this.#program.dataDir);
+  }
+
+  async #recover(killAgain: boolean): Promise<void> {
+    if (!this.#program.isRunning) this.#program = this.#program.again();
+    if (killAgain) {
+      // In the middle of the recovery: as soon as PostgreSQL is there again, before anything is ready.
+      await pollUntil('PostgreSQL to be back', () => {
+        const pid = postmasterPid(this.#program.dataDir);
+        return (pid !== undefined && isRunning(pid)) || !this.#program.isRunning ? true : undefined;
+      });
+      await this.#program.kill();
+      this.#program = this.#program.again();
+    }
+    await this.#program.waitReady();
+  }
+
+  async #check(round: number, load: UserLoad, cleanup: CleanupList): Promise<string[]> {
+    const prefix = `r${round}-`;
+    const ofThisRound = (): Delivery[] =>
+      this.#destination.accepted().filter((delivery) => eventOf(delivery).messageId.startsWith(prefix));
+    const report = () => {
+      const arrived = ofThisRound().map((delivery) => ({
+        ...eventOf(delivery),
+        idempotencyKey: delivery.idempotencyKey,
+      }));
+      return checkDeliveries(load.acknowledged, arrived, load.uncertain);
+    };
+    const settled = await pollUntil(
+      'the queues to be empty',
+      async () => {
+        const status = await this.#program.json('/status');
+        return pendingJobs(status) === 0 ? status : undefined;
+      },
+      recoveredMs,
+    );
+    const { lost, unknown, unrecognisable, outOfOrder } = report();
+    const faults: string[] = [];
+    if (lost.length > 0) faults.push(`${lost.length} acknowledged events were lost: ${lost.slice(0, 5).join(', ')}`);
+    if (unknown.length > 0) faults.push(`${unknown.length} events came that nobody sent`);
+    if (unrecognisable.length > 0) faults.push(`${unrecognisable.length} duplicates came with another idempotency key`);
+    if (outOfOrder.length > 0) faults.push(`${outOfOrder.length} events came out of order: ${outOfOrder.slice(0, 5)}`);
+    const postgres = openCluster(cleanup, this.#program.dataDir);
+    faults.push(...(await readLedger(postgres)).faults(settled));
+    await postgres.close();
+    return faults;
+  }
+}
+
+/** mulberry32: small, fast, and the same on every machine. */
+function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
