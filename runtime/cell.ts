@@ -1,0 +1,385 @@
+// The life-cycle of one actor, which outlives its restarts. Synchronous handlers never leave their slice: no promise
+// is made for them.
+//
+//   idle ──slice──▶ starting ──▶ idle ──message──▶ running ──▶ idle
+//                      │                              ├─ returned a promise ──▶ waiting ──▶ idle
+//                      └──────── threw ───────────────┴──▶ stopping ──▶ backing-off | parked ──▶ idle (a new incarnation)
+//   idle ──passivated, drain, migrating──▶ stopping ──▶ stopped, or idle again when mail came meanwhile
+//
+// While an actor starts, backs off or is parked its mailbox is not emptied; being bounded, it refuses in the end.
+
+import type { StopReason } from './actor.ts';
+import type { ActorType, CellHost } from './actor-type.ts';
+import type { ActorAddress } from './address.ts';
+import { isEnvironmentFailure, RuntimeError } from './errors.ts';
+import { Incarnation } from './incarnation.ts';
+import { type Mail, weighMessage } from './mail.ts';
+import type { Mailbox } from './mailbox.ts';
+import type { Schedulable, Slice } from './scheduler.ts';
+import { afterResume, type FailureHistory, judgeFailure, type Verdict } from './supervision.ts';
+import { CallbackWait } from './timers.ts';
+
+export type CellState = 'idle' | 'starting' | 'running' | 'waiting' | 'stopping' | 'backing-off' | 'parked' | 'stopped';
+
+/** `onStop` may await this long, then the cell goes on without it. A drain has its own, usually shorter, deadline. */
+export const stopMsMax = 10_000;
+/** Messages by reference are weighed only behind this many others: weighing costs more than an empty handler. */
+const weighFrom = 16;
+
+type OrderlyStop = 'passivated' | 'drain' | 'migrating';
+
+interface StopRequest {
+  reason: OrderlyStop;
+  /** False = the actor lives on: mail came while it stopped, or it was in no state to move. */
+  done(isStopped: boolean): void;
+}
+
+export class Cell implements Schedulable {
+  readonly type: ActorType;
+  readonly address: ActorAddress;
+  state: CellState = 'idle';
+  isQueued = false;
+  debtUs = 0;
+  busyUs = 0;
+  /** Whole milliseconds of the monotonic clock. */
+  lastActiveMs: number;
+  private mailbox: Mailbox | undefined = undefined;
+  private incarnation: Incarnation | undefined = undefined;
+  private history: FailureHistory | undefined = undefined;
+  private pause: CallbackWait | undefined = undefined;
+  private stopRequest: StopRequest | undefined = undefined;
+
+  constructor(type: ActorType, key: string, nowMs: number) {
+    this.type = type;
+    this.address = { kind: type.kind, key };
+    this.lastActiveMs = Math.floor(nowMs);
+  }
+
+  get host(): CellHost {
+    return this.type.host;
+  }
+
+  get isInteractive(): boolean {
+    return this.type.isInteractive;
+  }
+
+  get depth(): number {
+    return this.mailbox?.size ?? 0;
+  }
+
+  /** Nothing would be lost by ending it now, and it asked for that or has no business before its next message. */
+  isPassivable(): boolean {
+    const { incarnation } = this;
+    if (this.state !== 'idle' || this.isQueued || incarnation === undefined || incarnation.isBusy) return false;
+    return incarnation.wantsPassivation || !incarnation.hasSchedules;
+  }
+
+  isIdleSince(momentMs: number): boolean {
+    if (this.incarnation?.wantsPassivation === true) return true;
+    return this.type.idleMs > 0 && this.lastActiveMs + this.type.idleMs <= momentMs;
+  }
+
+  describe(): Record<string, unknown> {
+    return { kind: this.address.kind, key: this.address.key };
+  }
+
+  /** False = refused, already buried. */
+  deliver(mail: Mail): boolean {
+    const { host } = this;
+    if (this.state === 'parked' && mail.askId !== 0) {
+      host.bury(mail, this.address, 'parked');
+      return false;
+    }
+    this.mailbox ??= host.mailboxes.borrow();
+    const { mailbox } = this;
+    if (mail.body === undefined && mailbox.size >= weighFrom) mail.bytes = weighMessage(mail.message);
+    let lost = mailbox.offer(mail, this.type.mailbox);
+    while (lost !== undefined) {
+      host.bury(lost, this.address, lost === mail ? 'mailbox-full' : 'dropped-oldest');
+      if (lost === mail) {
+        this.releaseMailbox();
+        return false;
+      }
+      lost = mailbox.offer(mail, this.type.mailbox);
+    }
+    if (this.state === 'idle') host.scheduler.enqueue(this);
+    return true;
+  }
+
+  deliverSelf(mail: Mail): void {
+    const owner = mail.self?.owner;
+    if (owner !== this.incarnation || this.incarnation?.isEnded === true) {
+      this.host.counters.stale += 1;
+      return;
+    }
+    this.mailbox ??= this.host.mailboxes.borrow();
+    this.mailbox.offerSystem(mail);
+    if (this.state === 'idle') this.host.scheduler.enqueue(this);
+  }
+
+  runSlice(slice: Slice): boolean {
+    if (this.state === 'idle' && this.incarnation === undefined) this.start();
+    while (this.state === 'idle') {
+      const mail = this.mailbox?.shift();
+      if (mail === undefined) break;
+      this.handle(mail);
+      if (slice.isSpent()) break;
+    }
+    this.lastActiveMs = Math.floor(slice.nowMs);
+    if (this.state !== 'idle') return false;
+    if (this.depth > 0) return true;
+    this.releaseMailbox();
+    if (this.incarnation?.wantsPassivation === true && !this.incarnation.isBusy) {
+      this.requestStop('passivated', () => undefined);
+    }
+    return false;
+  }
+
+  /** Stops after the message in hand; before that, `migrating` handles what is in the mailbox. */
+  requestStop(reason: OrderlyStop, done: (isStopped: boolean) => void): void {
+    const before = this.stopRequest;
+    const announce = (isStopped: boolean): void => {
+      before?.done(isStopped);
+      done(isStopped);
+    };
+    if (this.state === 'stopped') return done(true);
+    if (this.state === 'backing-off' || this.state === 'parked') {
+      if (reason !== 'drain') return done(false);
+      this.stopRequest = { reason, done: announce };
+      return this.finishStop();
+    }
+    this.stopRequest = { reason, done: announce };
+    if (reason === 'drain') this.incarnation?.abort();
+    if (this.state === 'idle') this.continueStop();
+  }
+
+  /** True when a move that has not begun to stop the actor was called off. */
+  cancelMove(): boolean {
+    if (this.stopRequest?.reason !== 'migrating' || this.state === 'stopping') return false;
+    this.refuseStop();
+    return true;
+  }
+
+  private start(): void {
+    const { host, type } = this;
+    const incarnation = new Incarnation(this);
+    this.incarnation = incarnation;
+    this.state = 'starting';
+    host.counters.started += 1;
+    if (this.history !== undefined) this.history = afterResume(this.history, host.clock.monotonicMs());
+    let result: unknown;
+    try {
+      incarnation.behavior = type.definition.create(incarnation);
+      result = incarnation.behavior.onStart?.();
+    } catch (error) {
+      return this.fail(error, undefined);
+    }
+    if (!isThenable(result)) return this.started(incarnation);
+    result.then(
+      () => this.started(incarnation),
+      (error: unknown) => this.fail(error, undefined),
+    );
+  }
+
+  private started(incarnation: Incarnation): void {
+    incarnation.isStarted = true;
+    this.becomeIdle();
+  }
+
+  private handle(mail: Mail): void {
+    const { incarnation } = this;
+    const behavior = incarnation?.behavior;
+    if (incarnation === undefined || behavior === undefined) return;
+    const { self } = mail;
+    if (self !== undefined && (self.owner !== incarnation || self.isCancelled)) return;
+    if (mail.deadlineMs !== undefined && mail.deadlineMs < this.host.clock.nowMs()) {
+      return this.host.bury(mail, this.address, 'expired');
+    }
+    if (mail.body !== undefined && !this.decode(mail, mail.body)) return;
+    this.state = 'running';
+    incarnation.current = mail;
+    if (mail.traceparent !== '') incarnation.span = this.host.startSpan(mail, this.type.kind);
+    let result: unknown;
+    try {
+      const message = self === undefined ? mail.message : self.takeMessage();
+      mail.message = undefined;
+      result = behavior.onMessage(message as never);
+    } catch (error) {
+      return this.fail(error, mail);
+    }
+    if (!isThenable(result)) return this.finish(incarnation, mail);
+    this.state = 'waiting';
+    result.then(
+      () => this.finish(incarnation, mail),
+      (error: unknown) => this.fail(error, mail),
+    );
+  }
+
+  private decode(mail: Mail, body: Uint8Array): boolean {
+    try {
+      mail.message = this.host.decodeMessage(body);
+      mail.body = undefined;
+      return true;
+    } catch {
+      this.host.bury(mail, this.address, 'undecodable');
+      return false;
+    }
+  }
+
+  private finish(incarnation: Incarnation, mail: Mail): void {
+    incarnation.current = undefined;
+    if (incarnation.span !== undefined) endSpan(incarnation);
+    if (mail.askId !== 0 && !mail.isDeferred) {
+      const text = `expected ${this.type.kind} to reply, but its handler returned without`;
+      this.host.answerFailure(mail, new RuntimeError('HANDLER_FAILED', text));
+    }
+    this.becomeIdle();
+  }
+
+  /** After a synchronous handler the slice goes on by itself; after a promise the cell must be queued again. */
+  private becomeIdle(): void {
+    this.state = 'idle';
+    if (this.stopRequest !== undefined) return this.continueStop();
+    if (this.isQueued) return;
+    if (this.depth > 0 || this.incarnation?.wantsPassivation === true) this.host.scheduler.enqueue(this);
+    else this.releaseMailbox();
+  }
+
+  private fail(error: unknown, mail: Mail | undefined): void {
+    const { host, incarnation } = this;
+    host.counters.failures += 1;
+    host.log.error({ ...this.describe(), state: this.state, error }, 'an actor failed');
+    if (incarnation?.span !== undefined) endSpan(incarnation, textOf(error));
+    if (mail !== undefined) {
+      const text = `the handler of ${this.type.kind} failed: ${textOf(error)}`;
+      const retryable = isEnvironmentFailure(error);
+      const failure = new RuntimeError('HANDLER_FAILED', text, { retryable, cause: error });
+      host.bury(mail, this.address, 'handler-failed', failure);
+    }
+    const verdict = judgeFailure(this.history, this.type.supervision, {
+      nowMs: host.clock.monotonicMs(),
+      isEnvironment: isEnvironmentFailure(error),
+      chance: host.random.next(),
+    });
+    if (verdict.action !== 'stop') this.history = verdict.history;
+    this.leave(verdict.action === 'park' ? 'parked' : 'restart', () => this.apply(verdict));
+  }
+
+  private apply(verdict: Verdict): void {
+    const { host } = this;
+    if (this.stopRequest?.reason === 'migrating') this.refuseStop();
+    if (this.stopRequest !== undefined) return this.finishStop();
+    switch (verdict.action) {
+      case 'restart':
+        host.counters.restarts += 1;
+        this.state = 'backing-off';
+        return this.resumeAfter(verdict.delayMs);
+      case 'park':
+        host.counters.parks += 1;
+        this.state = 'parked';
+        host.log.error({ ...this.describe(), parkMs: verdict.parkMs }, 'an actor is parked: it failed too often');
+        for (const mail of this.mailbox?.takeUserMail((one) => one.askId !== 0) ?? []) {
+          host.bury(mail, this.address, 'parked');
+        }
+        return this.resumeAfter(verdict.parkMs);
+      case 'stop':
+        this.stopRequest = { reason: 'drain', done: () => undefined };
+        return this.finishStop('actor-stopped');
+    }
+  }
+
+  /** A failing actor stays where it is: moving its unread mail could let later mail overtake it. */
+  private refuseStop(): void {
+    const request = this.stopRequest;
+    this.stopRequest = undefined;
+    request?.done(false);
+  }
+
+  private resumeAfter(delayMs: number): void {
+    this.pause ??= new CallbackWait(() => {
+      this.state = 'idle';
+      this.host.scheduler.enqueue(this);
+    });
+    this.host.timers.add(this.pause, delayMs);
+  }
+
+  private continueStop(): void {
+    const request = this.stopRequest;
+    if (request === undefined) return;
+    if (request.reason === 'migrating' && this.depth > 0) return this.host.scheduler.enqueue(this);
+    this.leave(request.reason, () => this.finishStop());
+  }
+
+  /** Ends the incarnation, if there is one, and goes on when its `onStop` has. */
+  private leave(reason: StopReason, done: () => void): void {
+    const { incarnation, host } = this;
+    this.state = 'stopping';
+    if (incarnation === undefined) return done();
+    incarnation.end();
+    const left = (): void => {
+      incarnation.failRepliers(`${this.type.kind} ended (${reason}) before it answered`);
+      this.incarnation = undefined;
+      done();
+    };
+    const complain = (error: unknown): void =>
+      host.log.warn({ ...this.describe(), reason, error }, 'onStop failed; going on without it');
+    let result: unknown;
+    try {
+      if (incarnation.isStarted) result = incarnation.behavior?.onStop?.(reason);
+    } catch (error) {
+      complain(error);
+    }
+    if (!isThenable(result)) return left();
+    let isOver = false;
+    const limit = new CallbackWait(() => over(new Error(`expected onStop to end within ${stopMsMax} ms`)));
+    const over = (error?: unknown): void => {
+      if (isOver) return;
+      isOver = true;
+      host.timers.remove(limit);
+      if (error !== undefined) complain(error);
+      left();
+    };
+    host.timers.add(limit, stopMsMax);
+    result.then(() => over(), over);
+  }
+
+  private finishStop(leftovers: 'draining' | 'actor-stopped' = 'draining'): void {
+    const request = this.stopRequest;
+    this.stopRequest = undefined;
+    if (this.pause !== undefined) this.host.timers.remove(this.pause);
+    if (request?.reason === 'passivated' && this.depth > 0) {
+      this.state = 'idle';
+      this.host.scheduler.enqueue(this);
+      return request.done(false);
+    }
+    if (request?.reason === 'passivated') this.host.counters.passivated += 1;
+    this.state = 'stopped';
+    this.host.forget(this);
+    for (let mail = this.mailbox?.shift(); mail !== undefined; mail = this.mailbox?.shift()) {
+      if (mail.self !== undefined) continue;
+      if (request?.reason === 'migrating') this.host.reroute(mail, this.address);
+      else this.host.bury(mail, this.address, leftovers);
+    }
+    this.releaseMailbox();
+    request?.done(true);
+  }
+
+  private releaseMailbox(): void {
+    if (this.mailbox === undefined || this.mailbox.size > 0) return;
+    this.host.mailboxes.giveBack(this.mailbox);
+    this.mailbox = undefined;
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+}
+
+function endSpan(incarnation: Incarnation, error?: string): void {
+  incarnation.span?.end(error === undefined ? undefined : { error });
+  incarnation.span = undefined;
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,349 @@
+// Brings messages and answers to where they belong: to a cell of this thread, or as an envelope over the link to the
+// thread that owns the receiver. Whatever cannot be brought becomes a dead letter, and if somebody waits for an answer
+// to it, a typed error.
+
+import { decode, type Envelope, encodeBody, isCrossingError, type Link, toCrossingError } from '../transport/index.ts';
+import type { LocalRef } from './actor-ref.ts';
+import type { ActorAddress } from './address.ts';
+import { formatAddress } from './address.ts';
+import type { AskOutcome, Asks } from './asks.ts';
+import type { Cell } from './cell.ts';
+import { codeByReason, type DeadLetterReason, type DeadLetters } from './dead-letters.ts';
+import { asRuntimeError, RuntimeError, rebuild } from './errors.ts';
+import { deepFreeze } from './freeze.ts';
+import type { Holds } from './holds.ts';
+import { Mail } from './mail.ts';
+import type { Placement } from './placement.ts';
+import type { Registry } from './registry.ts';
+import type { Clock } from './seams.ts';
+
+export interface DeliveryParts {
+  threadId: number;
+  roles: Readonly<Record<string, string>>;
+  clock: Clock;
+  asks: Asks;
+  holds: Holds;
+  registry: Registry;
+  deadLetters: DeadLetters;
+  serializeLocalMessages: boolean;
+  /** Whether an actor of this kind may still be made here. */
+  admits(isInteractive: boolean): boolean;
+  /** A fence of a move arrived. */
+  fenced(address: ActorAddress, epoch: number, peer: number): void;
+}
+
+const emptyBody = new Uint8Array(0);
+const relayTimeoutMsMin = 1;
+
+export class Delivery {
+  readonly links = new Map<number, Link>();
+  /** `open`: everything goes. `draining`: only what actors send. `closed`: nothing. */
+  state: 'open' | 'draining' | 'closed' = 'open';
+  /** Undefined until the first table comes: then every known kind lives here. */
+  placement: Placement | undefined = undefined;
+  private readonly parts: DeliveryParts;
+
+  constructor(parts: DeliveryParts) {
+    this.parts = parts;
+  }
+
+  /** False = refused, already buried. Throws for a kind nobody knows and for what cannot be encoded. */
+  send(ref: LocalRef<never>, mail: Mail): boolean {
+    const { cell } = ref;
+    if (cell !== undefined && cell.state !== 'stopped' && this.state === 'open' && this.parts.holds.size === 0) {
+      return this.deliverHere(cell, mail);
+    }
+    if (this.state === 'closed' || (this.state === 'draining' && mail.from === undefined)) {
+      this.bury(mail, ref.address, this.state === 'closed' ? 'stopped' : 'draining');
+      return false;
+    }
+    return this.route(ref.address, mail, ref);
+  }
+
+  ask(ref: LocalRef<never>, mail: Mail, timeoutMs: number, outcome: AskOutcome): void {
+    try {
+      mail.askId = this.parts.asks.open(ref.address, timeoutMs, outcome);
+      mail.deadlineMs = this.parts.clock.nowMs() + timeoutMs;
+      this.send(ref, mail);
+    } catch (error) {
+      if (mail.askId !== 0) this.parts.asks.fail(mail.askId, asError(error));
+      else outcome.reject(asError(error));
+    }
+  }
+
+  receive(link: Link, envelopes: readonly Envelope[]): void {
+    for (const envelope of envelopes) {
+      switch (envelope.type) {
+        case 'message':
+          this.receiveMessage(link, envelope);
+          break;
+        case 'reply':
+          this.receiveReply(envelope);
+          break;
+        case 'failure':
+          this.receiveFailure(envelope);
+          break;
+        case 'system':
+          this.parts.fenced({ kind: envelope.toKind, key: envelope.toKey }, envelope.askId, link.peer);
+          break;
+      }
+    }
+  }
+
+  answer(mail: Mail, value: unknown): void {
+    const { askId, replyTo } = mail;
+    if (askId === 0) return;
+    try {
+      if (replyTo !== undefined) this.sendAnswer(mail, replyTo, 'reply', encodeBody(value));
+      else this.parts.asks.settle(askId, this.parts.serializeLocalMessages ? copyOf(value) : value);
+      mail.askId = 0;
+    } catch (error) {
+      this.answerFailure(mail, asError(error));
+    }
+  }
+
+  answerFailure(mail: Mail, error: Error): void {
+    const { askId, replyTo } = mail;
+    if (askId === 0) return;
+    if (replyTo !== undefined) this.sendAnswer(mail, replyTo, 'failure', encodeBody(toCrossingError(error)));
+    else this.parts.asks.fail(askId, error);
+    mail.askId = 0;
+  }
+
+  bury(mail: Mail, to: ActorAddress, reason: DeadLetterReason, error?: RuntimeError): void {
+    this.parts.deadLetters.add({ reason, to, from: mail.from, wasAsk: mail.askId !== 0 });
+    if (mail.askId === 0 || reason === 'expired') return;
+    const text = `expected ${formatAddress(to)} to take an ask, but it was refused: ${reason}`;
+    this.answerFailure(mail, error ?? new RuntimeError(codeByReason[reason], text));
+  }
+
+  /** Like `send`, for mail that was accepted before: nobody hears an exception any more. */
+  reroute(mail: Mail, to: ActorAddress): void {
+    try {
+      this.route(to, mail, undefined);
+    } catch (error) {
+      const failure = asError(error);
+      const isUnknown = failure instanceof RuntimeError && failure.code === 'UNKNOWN_KIND';
+      this.bury(
+        mail,
+        to,
+        isUnknown ? 'unknown-kind' : 'undecodable',
+        new RuntimeError(codeOf(failure), failure.message),
+      );
+    }
+  }
+
+  /**
+   * Sends what was held for actors whose move is over, in order, as fast as the links take it: what does not fit stays
+   * held, and newer mail behind it. True = all is gone.
+   */
+  flushHolds(): boolean {
+    for (const hold of this.parts.holds.released()) {
+      while (hold.mails.size > 0) {
+        const mail = hold.mails.at(0);
+        if (mail === undefined || !this.sendHeld(hold.address, mail)) break;
+        hold.mails.shift();
+      }
+      if (hold.mails.size === 0) this.parts.holds.end(hold);
+    }
+    return !this.parts.holds.hasReleased;
+  }
+
+  private sendHeld(address: ActorAddress, mail: Mail): boolean {
+    try {
+      const owner = this.ownerOf(address);
+      const link = owner === undefined ? undefined : this.links.get(owner);
+      if (link !== undefined) return this.offerOver(link, address, mail);
+      this.routeUnheld(address, mail, undefined);
+    } catch (error) {
+      this.bury(mail, address, 'undecodable', new RuntimeError('NOT_SERIALIZABLE', asError(error).message));
+    }
+    return true;
+  }
+
+  ownerOf(address: ActorAddress): number | undefined {
+    const { registry, roles, threadId } = this.parts;
+    const type = registry.types.get(address.kind);
+    const role = type?.role ?? roles[address.kind];
+    if (role === undefined) {
+      throw new RuntimeError('UNKNOWN_KIND', `expected a defined kind of actor, got ${JSON.stringify(address.kind)}`);
+    }
+    if (this.placement === undefined) return type === undefined ? undefined : threadId;
+    return this.placement.ownerOf(role, address.kind, address.key);
+  }
+
+  /** False when the link would not take it. */
+  sendFence(owner: number, address: ActorAddress, epoch: number): boolean {
+    return this.links.get(owner)?.send(envelopeTo('system', address, epoch, emptyBody)) ?? false;
+  }
+
+  private route(address: ActorAddress, mail: Mail, ref: LocalRef<never> | undefined): boolean {
+    const { holds } = this.parts;
+    if (holds.size === 0 || !holds.isHeld(address)) return this.routeUnheld(address, mail, ref);
+    return this.keepHeld(address, mail) || this.refuse(mail, address, 'mailbox-full');
+  }
+
+  private routeUnheld(address: ActorAddress, mail: Mail, ref: LocalRef<never> | undefined): boolean {
+    const { registry, threadId } = this.parts;
+    const type = registry.types.get(address.kind);
+    const resident = type?.cells.get(address.key);
+    if (resident !== undefined) {
+      if (ref !== undefined) ref.cell = resident;
+      return this.deliverHere(resident, mail);
+    }
+    const owner = this.ownerOf(address);
+    if (owner === undefined) return this.refuse(mail, address, 'thread-lost');
+    if (owner !== threadId) return this.sendOver(owner, address, mail);
+    if (type === undefined) {
+      throw new RuntimeError('UNKNOWN_KIND', `expected thread ${threadId} to define ${JSON.stringify(address.kind)}`);
+    }
+    if (!this.parts.admits(type.isInteractive)) return this.refuse(mail, address, 'draining');
+    const cell = registry.create(type, address.key);
+    if (ref !== undefined) ref.cell = cell;
+    return this.deliverHere(cell, mail);
+  }
+
+  private keepHeld(address: ActorAddress, mail: Mail): boolean {
+    if (mail.body === undefined) {
+      mail.body = encodeMessage(mail.message);
+      mail.bytes = mail.body.byteLength;
+      mail.message = undefined;
+    }
+    return this.parts.holds.keep(address, mail);
+  }
+
+  private refuse(mail: Mail, address: ActorAddress, reason: DeadLetterReason): boolean {
+    this.bury(mail, address, reason);
+    return false;
+  }
+
+  private deliverHere(cell: Cell, mail: Mail): boolean {
+    if (this.parts.serializeLocalMessages && mail.body === undefined) {
+      mail.body = encodeMessage(mail.message);
+      mail.bytes = mail.body.byteLength;
+      mail.message = undefined;
+    }
+    return cell.deliver(mail);
+  }
+
+  private sendOver(owner: number, address: ActorAddress, mail: Mail): boolean {
+    const link = this.links.get(owner);
+    if (link === undefined) return this.refuse(mail, address, 'thread-lost');
+    return this.offerOver(link, address, mail) || this.refuse(mail, address, 'link-overloaded');
+  }
+
+  /** False when the link is full; the mail is as it was. */
+  private offerOver(link: Link, address: ActorAddress, mail: Mail): boolean {
+    const body = mail.body ?? encodeMessage(mail.message);
+    const askId = mail.replyTo === undefined ? mail.askId : this.openRelay(mail, address);
+    const envelope = envelopeTo('message', address, askId, body);
+    if (mail.from !== undefined) {
+      envelope.fromKind = mail.from.kind;
+      envelope.fromKey = mail.from.key;
+    }
+    envelope.deadlineMs = mail.deadlineMs ?? 0;
+    envelope.traceparent = mail.traceparent;
+    let isSent = false;
+    try {
+      isSent = link.send(envelope);
+    } catch (error) {
+      throw asRuntimeError(error);
+    } finally {
+      if (!isSent && mail.replyTo !== undefined) this.parts.asks.withdraw(askId);
+    }
+    if (isSent && askId !== 0) this.parts.asks.sentTo(askId, link.peer);
+    return isSent;
+  }
+
+  /** An ask that came over a link and goes on over another: its answer comes back the same way. */
+  private openRelay(mail: Mail, address: ActorAddress): number {
+    if (mail.askId === 0) return 0;
+    const leftMs = (mail.deadlineMs ?? 0) - this.parts.clock.nowMs();
+    return this.parts.asks.open(address, Math.max(leftMs, relayTimeoutMsMin), {
+      resolve: (value) => this.answer(mail, value),
+      reject: (error) => this.answerFailure(mail, error),
+    });
+  }
+
+  private sendAnswer(mail: Mail, link: Link, type: 'reply' | 'failure', body: Uint8Array): void {
+    const envelope = envelopeTo(type, nobody, mail.askId, body);
+    envelope.traceparent = mail.traceparent;
+    let isSent = false;
+    try {
+      isSent = link.send(envelope);
+    } catch (error) {
+      throw asRuntimeError(error);
+    }
+    if (!isSent)
+      this.parts.deadLetters.add({ reason: 'reply-lost', to: mail.from ?? nobody, from: undefined, wasAsk: true });
+  }
+
+  private receiveMessage(link: Link, envelope: Envelope): void {
+    const from = envelope.fromKind === '' ? undefined : { kind: envelope.fromKind, key: envelope.fromKey };
+    const mail = new Mail(undefined, from, envelope.traceparent);
+    mail.body = envelope.body;
+    mail.bytes = envelope.body.byteLength;
+    if (envelope.askId !== 0) {
+      mail.askId = envelope.askId;
+      mail.deadlineMs = envelope.deadlineMs;
+      mail.replyTo = link;
+    }
+    const type = this.parts.registry.types.get(envelope.toKind);
+    const resident = type?.cells.get(envelope.toKey);
+    if (resident !== undefined && this.parts.holds.size === 0) resident.deliver(mail);
+    else if (this.state === 'closed') this.bury(mail, { kind: envelope.toKind, key: envelope.toKey }, 'stopped');
+    else this.reroute(mail, { kind: envelope.toKind, key: envelope.toKey });
+  }
+
+  private receiveReply(envelope: Envelope): void {
+    try {
+      this.parts.asks.settle(envelope.askId, decode(envelope.body));
+    } catch (error) {
+      this.parts.asks.fail(envelope.askId, asError(error));
+    }
+  }
+
+  private receiveFailure(envelope: Envelope): void {
+    const form = decode(envelope.body);
+    const error = isCrossingError(form) ? rebuild(form) : new RuntimeError('HANDLER_FAILED', 'the ask failed');
+    this.parts.asks.fail(envelope.askId, error);
+  }
+}
+
+const nobody: ActorAddress = Object.freeze({ kind: '', key: '' });
+
+function envelopeTo(type: Envelope['type'], to: ActorAddress, askId: number, body: Uint8Array): Envelope {
+  return {
+    type,
+    toKind: to.kind,
+    toKey: to.key,
+    fromKind: '',
+    fromKey: '',
+    askId,
+    deadlineMs: 0,
+    traceparent: '',
+    body,
+  };
+}
+
+function encodeMessage(message: unknown): Uint8Array {
+  try {
+    return encodeBody(message);
+  } catch (error) {
+    throw asRuntimeError(error);
+  }
+}
+
+/** As if it had crossed a thread, and frozen, so that a test sees who writes into what is not his. */
+function copyOf(value: unknown): unknown {
+  return deepFreeze(decode(encodeMessage(value)));
+}
+
+function asError(error: unknown): Error {
+  const known = asRuntimeError(error);
+  return known instanceof Error ? known : new Error(String(known));
+}
+
+function codeOf(error: Error): string {
+  return error instanceof RuntimeError ? error.code : 'HANDLER_FAILED';
+}

@@ -1,0 +1,216 @@
+// One life of an actor, from `create` to `onStop`: what it is given as its context, and everything that must not outlive
+// it (timers, outcomes under way, unanswered asks). A restart replaces the incarnation, the cell stays.
+
+import { strict as assert } from 'node:assert';
+import type { ActorBehavior, ActorContext, ActorLog, ActorRef, Outcome, Replier } from './actor.ts';
+import type { CellHost } from './actor-type.ts';
+import type { ActorAddress } from './address.ts';
+import { RuntimeError, toAskError } from './errors.ts';
+import { Mail, type SelfDelivery } from './mail.ts';
+import { systemCapacity } from './mailbox.ts';
+import type { Clock, Random } from './seams.ts';
+import type { SpanHandle } from './telemetry.ts';
+import { Wait } from './timers.ts';
+
+/** The cell as its incarnation sees it. */
+export interface Dwelling {
+  readonly address: ActorAddress;
+  readonly host: CellHost;
+  deliverSelf(mail: Mail): void;
+}
+
+export class Incarnation implements ActorContext<unknown> {
+  behavior: ActorBehavior<never> | undefined = undefined;
+  /** The message being handled. */
+  current: Mail | undefined = undefined;
+  span: SpanHandle | undefined = undefined;
+  /** `onStart` succeeded; only then is there something for `onStop` to undo. */
+  isStarted = false;
+  isEnded = false;
+  wantsPassivation = false;
+  private pipes = 0;
+  private readonly dwelling: Dwelling;
+  private aborter: AbortController | undefined = undefined;
+  private schedules: Map<string, Schedule> | undefined = undefined;
+  private repliers: Set<Mail> | undefined = undefined;
+  private ownLog: ActorLog | undefined = undefined;
+
+  constructor(dwelling: Dwelling) {
+    this.dwelling = dwelling;
+  }
+
+  get self(): ActorAddress {
+    return this.dwelling.address;
+  }
+
+  get key(): string {
+    return this.dwelling.address.key;
+  }
+
+  get clock(): Clock {
+    return this.dwelling.host.clock;
+  }
+
+  get random(): Random {
+    return this.dwelling.host.random;
+  }
+
+  get log(): ActorLog {
+    this.ownLog ??= logOf(this.dwelling);
+    return this.ownLog;
+  }
+
+  get signal(): AbortSignal {
+    this.aborter ??= new AbortController();
+    if (this.isEnded && !this.aborter.signal.aborted) this.aborter.abort();
+    return this.aborter.signal;
+  }
+
+  get traceparent(): string | undefined {
+    const carried = this.current?.traceparent ?? '';
+    return carried === '' ? undefined : carried;
+  }
+
+  /** Outcomes under way or asks unanswered: ending now would lose them. */
+  get isBusy(): boolean {
+    return this.pipes > 0 || (this.repliers !== undefined && this.repliers.size > 0);
+  }
+
+  get hasSchedules(): boolean {
+    return this.schedules !== undefined && this.schedules.size > 0;
+  }
+
+  ref<Other>(kind: string, key: string): ActorRef<Other> {
+    return this.dwelling.host.createRef(kind, key, this);
+  }
+
+  reply(value: unknown): void {
+    const mail = this.current;
+    if (mail === undefined || mail.askId === 0) return;
+    this.repliers?.delete(mail);
+    this.dwelling.host.answer(mail, value);
+  }
+
+  replier(): Replier {
+    const mail = this.current;
+    if (mail === undefined || mail.askId === 0) return silentReplier;
+    mail.isDeferred = true;
+    this.repliers ??= new Set();
+    this.repliers.add(mail);
+    return {
+      reply: (value) => {
+        this.repliers?.delete(mail);
+        this.dwelling.host.answer(mail, value);
+      },
+      fail: (error) => {
+        this.repliers?.delete(mail);
+        this.dwelling.host.answerFailure(mail, toAskError(error));
+      },
+    };
+  }
+
+  pipeToSelf<Value>(promise: Promise<Value>, toMessage: (outcome: Outcome<Value>) => unknown): void {
+    assert(this.pipes < systemCapacity, `expected at most ${systemCapacity} outcomes under way`);
+    const traceparent = this.current?.traceparent ?? '';
+    this.pipes += 1;
+    const deliver = (outcome: Outcome<Value>): void => {
+      const takeMessage = (): unknown => {
+        this.pipes -= 1;
+        return toMessage(outcome);
+      };
+      this.deliverSelf({ owner: this, isCancelled: false, takeMessage }, traceparent);
+    };
+    promise.then(
+      (value) => deliver({ ok: true, value }),
+      (error: unknown) => deliver({ ok: false, error: error instanceof Error ? error : new Error(String(error)) }),
+    );
+  }
+
+  schedule(name: string, delayMs: number, message: unknown): void {
+    if (this.isEnded) return;
+    this.cancel(name);
+    this.schedules ??= new Map();
+    assert(this.schedules.size < systemCapacity, `expected at most ${systemCapacity} schedules`);
+    const schedule = new Schedule(this, name, message);
+    this.schedules.set(name, schedule);
+    this.dwelling.host.timers.add(schedule, delayMs);
+  }
+
+  cancel(name: string): void {
+    const schedule = this.schedules?.get(name);
+    if (schedule === undefined) return;
+    schedule.isCancelled = true;
+    this.schedules?.delete(name);
+    this.dwelling.host.timers.remove(schedule);
+  }
+
+  passivate(): void {
+    this.wantsPassivation = true;
+  }
+
+  /** For a schedule whose message is about to be handled. */
+  forgetSchedule(name: string): void {
+    this.schedules?.delete(name);
+  }
+
+  deliverSelf(delivery: SelfDelivery, traceparent: string): void {
+    const mail = new Mail(undefined, undefined, traceparent);
+    mail.self = delivery;
+    this.dwelling.deliverSelf(mail);
+  }
+
+  abort(): void {
+    this.aborter ??= new AbortController();
+    this.aborter.abort();
+  }
+
+  /** From now on nothing comes back to this incarnation; it may still answer what it was asked. */
+  end(): void {
+    this.isEnded = true;
+    if (this.aborter !== undefined) this.aborter.abort();
+    for (const name of [...(this.schedules?.keys() ?? [])]) this.cancel(name);
+  }
+
+  /** Nobody is left hanging: what the dead incarnation was asked and did not answer has failed. */
+  failRepliers(text: string): void {
+    for (const mail of this.repliers ?? []) {
+      this.dwelling.host.answerFailure(mail, new RuntimeError('HANDLER_FAILED', text));
+    }
+    this.repliers = undefined;
+  }
+}
+
+const silentReplier: Replier = Object.freeze({ reply: () => undefined, fail: () => undefined });
+
+class Schedule extends Wait implements SelfDelivery {
+  isCancelled = false;
+  readonly owner: Incarnation;
+  private readonly name: string;
+  private readonly message: unknown;
+
+  constructor(owner: Incarnation, name: string, message: unknown) {
+    super();
+    this.owner = owner;
+    this.name = name;
+    this.message = message;
+  }
+
+  override expire(): void {
+    this.owner.deliverSelf(this, '');
+  }
+
+  takeMessage(): unknown {
+    this.owner.forgetSchedule(this.name);
+    return this.message;
+  }
+}
+
+function logOf({ address, host }: Dwelling): ActorLog {
+  const named = (fields: Record<string, unknown>) => ({ kind: address.kind, key: address.key, ...fields });
+  return {
+    debug: (fields, text) => host.log.debug(named(fields), text),
+    info: (fields, text) => host.log.info(named(fields), text),
+    warn: (fields, text) => host.log.warn(named(fields), text),
+    error: (fields, text) => host.log.error(named(fields), text),
+  };
+}

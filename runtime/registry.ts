@@ -1,0 +1,95 @@
+// The actors that live in this thread, by kind and key: made on their first message, passivated when idle, bounded in
+// number. Once a second a sweep looks at all of them; it also finds out who used the most time.
+
+import type { ActorType } from './actor-type.ts';
+import { formatAddress } from './address.ts';
+import { Cell } from './cell.ts';
+import type { Clock } from './seams.ts';
+import { CallbackWait, type Timers } from './timers.ts';
+
+export const residentsMaxDefault = 10_000;
+export const sweepMs = 1000;
+/** How many of the busiest actors a thread reports. */
+export const hotActorsMax = 20;
+
+export interface HotActor {
+  address: string;
+  /** Handler time within the last sweep's second. */
+  busyMs: number;
+}
+
+export interface RegistryOptions {
+  clock: Clock;
+  timers: Timers;
+  /** Beyond this the least recently used idle actors are passivated. */
+  residentsMax: number;
+  /** After each sweep. */
+  swept(): void;
+}
+
+export class Registry {
+  readonly types = new Map<string, ActorType>();
+  hot: readonly HotActor[] = [];
+  private residents = 0;
+  private readonly options: RegistryOptions;
+  private readonly sweepWait = new CallbackWait(() => this.sweep());
+  private nextEvictionMs = 0;
+
+  constructor(options: RegistryOptions) {
+    this.options = options;
+  }
+
+  get size(): number {
+    return this.residents;
+  }
+
+  create(type: ActorType, key: string): Cell {
+    const nowMs = this.options.clock.monotonicMs();
+    const cell = new Cell(type, key, nowMs);
+    type.cells.set(key, cell);
+    this.residents += 1;
+    if (this.sweepWait.place < 0) this.options.timers.add(this.sweepWait, sweepMs);
+    if (this.residents > this.options.residentsMax && nowMs >= this.nextEvictionMs) this.evict(nowMs);
+    return cell;
+  }
+
+  forget(cell: Cell): void {
+    if (cell.type.cells.get(cell.address.key) !== cell) return;
+    cell.type.cells.delete(cell.address.key);
+    this.residents -= 1;
+  }
+
+  *cells(): Iterable<Cell> {
+    for (const type of this.types.values()) yield* type.cells.values();
+  }
+
+  private sweep(): void {
+    const nowMs = this.options.clock.monotonicMs();
+    const busy: { cell: Cell; busyUs: number }[] = [];
+    for (const cell of this.cells()) {
+      if (cell.busyUs > 0) busy.push({ cell, busyUs: cell.busyUs });
+      cell.busyUs = 0;
+      if (!cell.isPassivable()) continue;
+      cell.debtUs = 0;
+      if (cell.isIdleSince(nowMs)) cell.requestStop('passivated', () => undefined);
+    }
+    busy.sort((one, other) => other.busyUs - one.busyUs);
+    this.hot = busy.slice(0, hotActorsMax).map(({ cell, busyUs }) => ({
+      address: formatAddress(cell.address),
+      busyMs: busyUs / 1000,
+    }));
+    if (this.residents > this.options.residentsMax) this.evict(nowMs);
+    this.options.swept();
+    if (this.residents > 0) this.options.timers.add(this.sweepWait, sweepMs);
+  }
+
+  /** Goes a little below the cap, and looks again after a tenth of a second at the earliest: it costs a sort. */
+  private evict(nowMs: number): void {
+    this.nextEvictionMs = nowMs + sweepMs / 10;
+    const excess = this.residents - Math.floor(this.options.residentsMax * 0.95);
+    const idle: Cell[] = [];
+    for (const cell of this.cells()) if (cell.type.idleMs > 0 && cell.isPassivable()) idle.push(cell);
+    idle.sort((one, other) => one.lastActiveMs - other.lastActiveMs);
+    for (const cell of idle.slice(0, excess)) cell.requestStop('passivated', () => undefined);
+  }
+}
