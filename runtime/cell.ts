@@ -12,7 +12,7 @@ import type { StopReason } from './actor.ts';
 import type { ActorType, CellHost } from './actor-type.ts';
 import type { ActorAddress } from './address.ts';
 import { isEnvironmentFailure, RuntimeError } from './errors.ts';
-import { Incarnation } from './incarnation.ts';
+import { Incarnation, isThenable } from './incarnation.ts';
 import { type Mail, weighMessage } from './mail.ts';
 import type { Mailbox } from './mailbox.ts';
 import type { Schedulable, Slice } from './scheduler.ts';
@@ -21,8 +21,6 @@ import { CallbackWait } from './timers.ts';
 
 export type CellState = 'idle' | 'starting' | 'running' | 'waiting' | 'stopping' | 'backing-off' | 'parked' | 'stopped';
 
-/** `onStop` may await this long, then the cell goes on without it. A drain has its own, usually shorter, deadline. */
-export const stopMsMax = 10_000;
 /** Messages by reference are weighed only behind this many others: weighing costs more than an empty handler. */
 const weighFrom = 16;
 
@@ -142,11 +140,18 @@ export class Cell implements Schedulable {
       before?.done(isStopped);
       done(isStopped);
     };
-    if (this.state === 'stopped') return done(true);
+    if (this.state === 'stopped') {
+      done(true);
+      return;
+    }
     if (this.state === 'backing-off' || this.state === 'parked') {
-      if (reason !== 'drain') return done(false);
+      if (reason !== 'drain') {
+        done(false);
+        return;
+      }
       this.stopRequest = { reason, done: announce };
-      return this.finishStop();
+      this.finishStop();
+      return;
     }
     this.stopRequest = { reason, done: announce };
     if (reason === 'drain') this.incarnation?.abort();
@@ -172,9 +177,13 @@ export class Cell implements Schedulable {
       incarnation.behavior = type.definition.create(incarnation);
       result = incarnation.behavior.onStart?.();
     } catch (error) {
-      return this.fail(error, undefined);
+      this.fail(error, undefined);
+      return;
     }
-    if (!isThenable(result)) return this.started(incarnation);
+    if (!isThenable(result)) {
+      this.started(incarnation);
+      return;
+    }
     result.then(
       () => this.started(incarnation),
       (error: unknown) => this.fail(error, undefined),
@@ -193,7 +202,8 @@ export class Cell implements Schedulable {
     const { self } = mail;
     if (self !== undefined && (self.owner !== incarnation || self.isCancelled)) return;
     if (mail.deadlineMs !== undefined && mail.deadlineMs < this.host.clock.nowMs()) {
-      return this.host.bury(mail, this.address, 'expired');
+      this.host.bury(mail, this.address, 'expired');
+      return;
     }
     if (mail.body !== undefined && !this.decode(mail, mail.body)) return;
     this.state = 'running';
@@ -205,9 +215,13 @@ export class Cell implements Schedulable {
       mail.message = undefined;
       result = behavior.onMessage(message as never);
     } catch (error) {
-      return this.fail(error, mail);
+      this.fail(error, mail);
+      return;
     }
-    if (!isThenable(result)) return this.finish(incarnation, mail);
+    if (!isThenable(result)) {
+      this.finish(incarnation, mail);
+      return;
+    }
     this.state = 'waiting';
     result.then(
       () => this.finish(incarnation, mail),
@@ -228,7 +242,7 @@ export class Cell implements Schedulable {
 
   private finish(incarnation: Incarnation, mail: Mail): void {
     incarnation.current = undefined;
-    if (incarnation.span !== undefined) endSpan(incarnation);
+    if (incarnation.span !== undefined) incarnation.endSpan();
     if (mail.askId !== 0 && !mail.isDeferred) {
       const text = `expected ${this.type.kind} to reply, but its handler returned without`;
       this.host.answerFailure(mail, new RuntimeError('HANDLER_FAILED', text));
@@ -239,7 +253,10 @@ export class Cell implements Schedulable {
   /** After a synchronous handler the slice goes on by itself; after a promise the cell must be queued again. */
   private becomeIdle(): void {
     this.state = 'idle';
-    if (this.stopRequest !== undefined) return this.continueStop();
+    if (this.stopRequest !== undefined) {
+      this.continueStop();
+      return;
+    }
     if (this.isQueued) return;
     if (this.depth > 0 || this.incarnation?.wantsPassivation === true) this.host.scheduler.enqueue(this);
     else this.releaseMailbox();
@@ -249,7 +266,7 @@ export class Cell implements Schedulable {
     const { host, incarnation } = this;
     host.counters.failures += 1;
     host.log.error({ ...this.describe(), state: this.state, error }, 'an actor failed');
-    if (incarnation?.span !== undefined) endSpan(incarnation, textOf(error));
+    if (incarnation?.span !== undefined) incarnation.endSpan(textOf(error));
     if (mail !== undefined) {
       const text = `the handler of ${this.type.kind} failed: ${textOf(error)}`;
       const retryable = isEnvironmentFailure(error);
@@ -268,12 +285,16 @@ export class Cell implements Schedulable {
   private apply(verdict: Verdict): void {
     const { host } = this;
     if (this.stopRequest?.reason === 'migrating') this.refuseStop();
-    if (this.stopRequest !== undefined) return this.finishStop();
+    if (this.stopRequest !== undefined) {
+      this.finishStop();
+      return;
+    }
     switch (verdict.action) {
       case 'restart':
         host.counters.restarts += 1;
         this.state = 'backing-off';
-        return this.resumeAfter(verdict.delayMs);
+        this.resumeAfter(verdict.delayMs);
+        return;
       case 'park':
         host.counters.parks += 1;
         this.state = 'parked';
@@ -281,10 +302,12 @@ export class Cell implements Schedulable {
         for (const mail of this.mailbox?.takeUserMail((one) => one.askId !== 0) ?? []) {
           host.bury(mail, this.address, 'parked');
         }
-        return this.resumeAfter(verdict.parkMs);
+        this.resumeAfter(verdict.parkMs);
+        return;
       case 'stop':
         this.stopRequest = { reason: 'drain', done: () => undefined };
-        return this.finishStop('actor-stopped');
+        this.finishStop('actor-stopped');
+        return;
     }
   }
 
@@ -306,41 +329,24 @@ export class Cell implements Schedulable {
   private continueStop(): void {
     const request = this.stopRequest;
     if (request === undefined) return;
-    if (request.reason === 'migrating' && this.depth > 0) return this.host.scheduler.enqueue(this);
+    if (request.reason === 'migrating' && this.depth > 0) {
+      this.host.scheduler.enqueue(this);
+      return;
+    }
     this.leave(request.reason, () => this.finishStop());
   }
 
-  /** Ends the incarnation, if there is one, and goes on when its `onStop` has. */
   private leave(reason: StopReason, done: () => void): void {
-    const { incarnation, host } = this;
+    const { incarnation } = this;
     this.state = 'stopping';
-    if (incarnation === undefined) return done();
-    incarnation.end();
-    const left = (): void => {
-      incarnation.failRepliers(`${this.type.kind} ended (${reason}) before it answered`);
+    if (incarnation === undefined) {
+      done();
+      return;
+    }
+    incarnation.leave(reason, () => {
       this.incarnation = undefined;
       done();
-    };
-    const complain = (error: unknown): void =>
-      host.log.warn({ ...this.describe(), reason, error }, 'onStop failed; going on without it');
-    let result: unknown;
-    try {
-      if (incarnation.isStarted) result = incarnation.behavior?.onStop?.(reason);
-    } catch (error) {
-      complain(error);
-    }
-    if (!isThenable(result)) return left();
-    let isOver = false;
-    const limit = new CallbackWait(() => over(new Error(`expected onStop to end within ${stopMsMax} ms`)));
-    const over = (error?: unknown): void => {
-      if (isOver) return;
-      isOver = true;
-      host.timers.remove(limit);
-      if (error !== undefined) complain(error);
-      left();
-    };
-    host.timers.add(limit, stopMsMax);
-    result.then(() => over(), over);
+    });
   }
 
   private finishStop(leftovers: 'draining' | 'actor-stopped' = 'draining'): void {
@@ -350,7 +356,8 @@ export class Cell implements Schedulable {
     if (request?.reason === 'passivated' && this.depth > 0) {
       this.state = 'idle';
       this.host.scheduler.enqueue(this);
-      return request.done(false);
+      request.done(false);
+      return;
     }
     if (request?.reason === 'passivated') this.host.counters.passivated += 1;
     this.state = 'stopped';
@@ -369,15 +376,6 @@ export class Cell implements Schedulable {
     this.host.mailboxes.giveBack(this.mailbox);
     this.mailbox = undefined;
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
-}
-
-function endSpan(incarnation: Incarnation, error?: string): void {
-  incarnation.span?.end(error === undefined ? undefined : { error });
-  incarnation.span = undefined;
 }
 
 function textOf(error: unknown): string {

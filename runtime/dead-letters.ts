@@ -69,9 +69,13 @@ export class DeadLetters {
     const silenced = this.limit.admit();
     if (silenced < 0) return;
     const { reason, to, from, wasAsk } = letter;
-    const fields: Record<string, unknown> = { reason, to: formatAddress(to), wasAsk };
-    if (from !== undefined) fields['from'] = formatAddress(from);
-    if (silenced > 0) fields['silenced'] = silenced;
+    const fields = {
+      reason,
+      to: formatAddress(to),
+      wasAsk,
+      ...(from === undefined ? {} : { from: formatAddress(from) }),
+      ...(silenced > 0 ? { silenced } : {}),
+    };
     this.log.warn(fields, 'dead letter');
   }
 }

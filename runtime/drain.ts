@@ -49,7 +49,10 @@ export class Drain {
 
   private nextWave(): void {
     this.wave += 1;
-    if (this.wave > 2) return this.end();
+    if (this.wave > 2) {
+      this.end();
+      return;
+    }
     const isInteractive = this.wave === 2;
     const cells: Cell[] = [];
     for (const cell of this.registry.cells()) if (cell.isInteractive === isInteractive) cells.push(cell);

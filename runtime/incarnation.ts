@@ -2,7 +2,7 @@
 // it (timers, outcomes under way, unanswered asks). A restart replaces the incarnation, the cell stays.
 
 import { strict as assert } from 'node:assert';
-import type { ActorBehavior, ActorContext, ActorLog, ActorRef, Outcome, Replier } from './actor.ts';
+import type { ActorBehavior, ActorContext, ActorLog, ActorRef, Outcome, Replier, StopReason } from './actor.ts';
 import type { CellHost } from './actor-type.ts';
 import type { ActorAddress } from './address.ts';
 import { RuntimeError, toAskError } from './errors.ts';
@@ -10,7 +10,10 @@ import { Mail, type SelfDelivery } from './mail.ts';
 import { systemCapacity } from './mailbox.ts';
 import type { Clock, Random } from './seams.ts';
 import type { SpanHandle } from './telemetry.ts';
-import { Wait } from './timers.ts';
+import { CallbackWait, Wait } from './timers.ts';
+
+/** `onStop` may await this long, then life goes on without it. A drain has its own, usually shorter, deadline. */
+export const stopMsMax = 10_000;
 
 /** The cell as its incarnation sees it. */
 export interface Dwelling {
@@ -164,20 +167,67 @@ export class Incarnation implements ActorContext<unknown> {
     this.aborter.abort();
   }
 
-  /** From now on nothing comes back to this incarnation; it may still answer what it was asked. */
-  end(): void {
+  /** From now on nothing comes back to this incarnation; until `onStop` is over it may still answer its asks. */
+  leave(reason: StopReason, done: () => void): void {
     this.isEnded = true;
-    if (this.aborter !== undefined) this.aborter.abort();
+    this.aborter?.abort();
     for (const name of [...(this.schedules?.keys() ?? [])]) this.cancel(name);
+    const { host, address } = this.dwelling;
+    const left = (error?: unknown): void => {
+      if (error !== undefined) {
+        host.log.warn({ kind: address.kind, key: address.key, reason, error }, 'onStop failed; going on without it');
+      }
+      this.failRepliers(`${address.kind} ended (${reason}) before it answered`);
+      done();
+    };
+    if (!this.isStarted) {
+      left();
+      return;
+    }
+    let result: unknown;
+    try {
+      result = this.behavior?.onStop?.(reason);
+    } catch (error) {
+      left(error);
+      return;
+    }
+    if (isThenable(result)) settleWithin(result, host, left);
+    else left();
+  }
+
+  endSpan(error?: string): void {
+    this.span?.end(error === undefined ? undefined : { error });
+    this.span = undefined;
   }
 
   /** Nobody is left hanging: what the dead incarnation was asked and did not answer has failed. */
-  failRepliers(text: string): void {
+  private failRepliers(text: string): void {
     for (const mail of this.repliers ?? []) {
       this.dwelling.host.answerFailure(mail, new RuntimeError('HANDLER_FAILED', text));
     }
     this.repliers = undefined;
   }
+}
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+}
+
+/** Calls back once: when the promise ends, or when it had its time. */
+function settleWithin(promise: PromiseLike<unknown>, host: CellHost, settled: (error?: unknown) => void): void {
+  let isOver = false;
+  const over = (error?: unknown): void => {
+    if (isOver) return;
+    isOver = true;
+    host.timers.remove(limit);
+    settled(error);
+  };
+  const limit = new CallbackWait(() => over(new Error(`expected onStop to end within ${stopMsMax} ms`)));
+  host.timers.add(limit, stopMsMax);
+  promise.then(
+    () => over(),
+    (error: unknown) => over(error ?? new Error('onStop failed without a reason')),
+  );
 }
 
 const silentReplier: Replier = Object.freeze({ reply: () => undefined, fail: () => undefined });
