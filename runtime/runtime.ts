@@ -4,11 +4,12 @@
 import { eventLoopGauge } from '../transport/index.ts';
 import type { ActorDefinition, ActorLog, ActorRef } from './actor.ts';
 import type { ActorAddress } from './address.ts';
+import type { DrainOutcome } from './drain.ts';
 import { DrainClock } from './drain-clock.ts';
 import { realSeams, type Seams } from './seams.ts';
 import { ActorSystem } from './system.ts';
 import { figuresOf } from './thread.ts';
-import { type DrainOutcome, mainRole, mainThreadId, type ThreadFigures } from './thread-contract.ts';
+import { mainRole, mainThreadId, type ThreadFigures } from './thread-contract.ts';
 import { drainGroup, hurryDrain, leaveThreads } from './thread-drain.ts';
 import { ThreadPool } from './thread-pool.ts';
 import {
@@ -20,7 +21,6 @@ import {
   threadTuningDefaults,
 } from './thread-slot.ts';
 
-export type { DrainOutcome, ThreadLinkStats } from './thread-contract.ts';
 export type { ThreadGroup, ThreadLoss, ThreadTuning } from './thread-slot.ts';
 
 export interface RuntimeOptions {
@@ -187,7 +187,7 @@ class ThreadedRuntime implements Runtime {
       restarts: 0,
       uptimeMs: this.#seams.clock.monotonicMs() - this.#startedMs,
       eventLoopUtilization: this.#loopUtilization(),
-      ...figuresOf(this.#system, this.#pool.links, undefined),
+      ...figuresOf(this.#system, undefined),
     };
   }
 
@@ -212,4 +212,5 @@ const noFigures: ThreadFigures = {
   deadLetters: {},
   links: [],
   collected: undefined,
+  system: undefined,
 };

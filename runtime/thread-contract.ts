@@ -2,8 +2,10 @@
 // control calls it answers, and the log lines it sends. Messages between actors go over links and are not part of this.
 
 import type { MessagePort } from 'node:worker_threads';
-import type { LinkStats } from '../transport/index.ts';
+import type { DrainOutcome } from './drain.ts';
+import type { HandOverOptions } from './hand-over.ts';
 import type { PlacementTable } from './placement.ts';
+import type { SystemStats } from './system-stats.ts';
 
 /** The main thread is a peer like the others; workers count from 1. */
 export const mainThreadId = 0;
@@ -21,24 +23,17 @@ export interface ThreadStart {
   heartbeat: SharedArrayBuffer;
 }
 
-export interface ThreadLinkStats extends LinkStats {
-  peer: number;
-}
-
 /** What a thread knows about itself. */
 export interface ThreadFigures {
   actors: number;
   parked: number;
   mailboxDepth: number;
   deadLetters: Record<string, number>;
-  links: ThreadLinkStats[];
+  links: SystemStats['links'];
+  /** What `ThreadOptions.collect` returned. */
   collected: unknown;
-}
-
-export interface DrainOutcome {
-  clean: boolean;
-  /** What did not end in time: addresses, or threads that gave no answer. */
-  unfinished: string[];
+  /** Everything its actor system tells, from which the figures above are taken. */
+  system: SystemStats | undefined;
 }
 
 /** The control surface of a worker; a type and not an interface, so that it counts as a set of control methods. */
@@ -50,6 +45,10 @@ export type ThreadControl = {
   attachLink(peer: number, port: MessagePort): Promise<void>;
   detachLink(peer: number, reason: string): Promise<void>;
   setPlacement(table: PlacementTable): Promise<void>;
+  /** The steps of a move, see move.ts. */
+  hold(address: string, epoch: number): Promise<boolean>;
+  handOver(address: string, epoch: number, options: HandOverOptions): Promise<boolean>;
+  release(address: string, epoch: number, table: PlacementTable | undefined): Promise<void>;
   /** Nothing to do but answer: a thread that cannot is stuck. */
   probe(): void;
   figures(): Promise<ThreadFigures>;

@@ -1,9 +1,9 @@
 // The orderly end of the threads: actors stop group by group, then the threads leave by themselves. Only a thread that
 // is still there after all deadlines is terminated, since that can end the process when it holds native storage.
 
+import type { DrainOutcome } from './drain.ts';
 import type { DrainClock } from './drain-clock.ts';
 import type { Clock } from './seams.ts';
-import type { DrainOutcome } from './thread-contract.ts';
 import type { Slot, ThreadGroup, ThreadTuning } from './thread-slot.ts';
 
 /** Stops all actors of one group; `laterGroups` still need their share of the time. */

@@ -5,9 +5,10 @@ import { strict as assert } from 'node:assert';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { createPortLink, exposeControl, type Link } from '../transport/index.ts';
 import type { ActorDefinition, ActorLog } from './actor.ts';
+import type { DrainOutcome } from './drain.ts';
 import { type Executor, realSeams } from './seams.ts';
 import { ActorSystem } from './system.ts';
-import type { DrainOutcome, ThreadControl, ThreadFigures, ThreadLogLine, ThreadStart } from './thread-contract.ts';
+import type { ThreadControl, ThreadFigures, ThreadLogLine, ThreadStart } from './thread-contract.ts';
 
 export interface ThreadOptions {
   /** `data` is `RuntimeOptions.threadData`. */
@@ -72,8 +73,11 @@ function createControl({ options, system, links, control, executor }: ThreadPart
     attachLink: async (peer, port) => links.attach(await system, peer, port),
     detachLink: async (peer, reason) => links.detach(await system, peer, reason),
     setPlacement: async (table) => (await system).setPlacement(table),
+    hold: async (address, epoch) => (await system).hold(address, epoch),
+    handOver: async (address, epoch, handOver) => (await system).handOver(address, epoch, handOver),
+    release: async (address, epoch, table) => (await system).release(address, epoch, table),
     probe: () => undefined,
-    figures: async () => figuresOf(await system, links, options.collect?.()),
+    figures: async () => figuresOf(await system, options.collect?.()),
     drain: async (deadlineMs) => drainThread(await system, options, deadlineMs),
     leave: () => {
       // Only after this turn: the answer to this very call must leave first.
@@ -91,9 +95,10 @@ async function drainThread(system: ActorSystem, options: ThreadOptions, deadline
   return outcome;
 }
 
-export function figuresOf(system: ActorSystem, links: ThreadLinks, collected: unknown): ThreadFigures {
-  const { actors, parked, mailboxDepth, deadLetters } = system.stats();
-  return { actors, parked, mailboxDepth, deadLetters: { ...deadLetters }, links: links.stats(), collected };
+export function figuresOf(system: ActorSystem, collected: unknown): ThreadFigures {
+  const stats = system.stats();
+  const { actors, parked, mailboxDepth, deadLetters, links } = stats;
+  return { actors, parked: parked.length, mailboxDepth, deadLetters, links, collected, system: stats };
 }
 
 /** The links of one thread by peer; main has one too. */
@@ -112,10 +117,6 @@ export class ThreadLinks {
     this.#links.delete(peer);
     link.close();
     system.detachLink(peer, reason);
-  }
-
-  stats(): ThreadFigures['links'] {
-    return [...this.#links].map(([peer, link]) => ({ peer, ...link.stats() }));
   }
 
   close(): void {
