@@ -4,9 +4,11 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { TransportError } from '../transport/index.ts';
 import type { ActorLog } from './actor.ts';
-import { type ActorAddress, formatAddress } from './address.ts';
+import type { ActorAddress } from './address.ts';
 import { RuntimeError } from './errors.ts';
-import { type PlacementTable, withPin } from './placement.ts';
+import type { HandOverOptions } from './hand-over.ts';
+import { type MoveParticipant, Mover } from './move.ts';
+import type { PlacementTable } from './placement.ts';
 import { PoolThread } from './pool-thread.ts';
 import type { Seams, Timer } from './seams.ts';
 import { StallWatch } from './stall-watch.ts';
@@ -41,6 +43,9 @@ export class ThreadPool {
   #table: PlacementTable;
   #history: FailureHistory | undefined;
   #checks: Timer | undefined;
+  /** Grows whenever a thread joins or is lost. */
+  #meshVersion = 0;
+  readonly #mover: Mover;
   /** Set once, by a drain, a stop or a fatal loss: from then on a thread that ends is not replaced. */
   #ending = false;
   #started = false;
@@ -56,6 +61,18 @@ export class ThreadPool {
       threadsByRole[group.role] = [...(threadsByRole[group.role] ?? []), threadId];
     }
     this.#table = { epoch: 1, threadsByRole, pins: {} };
+    this.#mover = new Mover(
+      {
+        roles: options.roles,
+        participants: () => this.#participants(),
+        meshVersion: () => this.#meshVersion,
+        table: () => this.#table,
+        adopt: (table) => {
+          this.#table = table;
+        },
+      },
+      options.tuning.moveMs,
+    );
   }
 
   /** Resolves when every thread is ready, linked with every other and knows the placement. */
@@ -81,10 +98,9 @@ export class ThreadPool {
     await Promise.all(applied.map((one) => one.catch(ignoreThreadLost)));
   }
 
-  async pin(address: ActorAddress, threadId: number): Promise<void> {
-    this.#table = withPin(this.#table, formatAddress(address), threadId);
-    this.#options.system.setPlacement(this.#table);
-    await Promise.all(this.#live().map((slot) => this.#place(slot.thread).catch(ignoreThreadLost)));
+  /** Moves the actor there, alive or not, and keeps it there. */
+  pin(address: ActorAddress, threadId: number): Promise<void> {
+    return this.#mover.move(address, threadId);
   }
 
   /** Undefined when the thread gave no answer in time. */
@@ -145,6 +161,7 @@ export class ThreadPool {
     const timeoutMs = this.#options.tuning.callTimeoutMs;
     const peers = this.#live();
     slot.state = 'live';
+    this.#meshVersion += 1;
     const done: Promise<void>[] = [];
     for (const [topic, value] of this.#broadcasts) {
       done.push(thread.control.call('broadcast', [topic, value], { timeoutMs }));
@@ -169,6 +186,7 @@ export class ThreadPool {
     if (slot.thread !== thread) return;
     const wasLive = slot.state === 'live' || slot.state === 'draining';
     slot.watch = undefined;
+    this.#meshVersion += 1;
     slot.state = this.#ending ? 'left' : 'lost';
     if (wasLive) this.#detach(slot.threadId, reason);
     if (this.#ending || !this.#started) return;
@@ -249,6 +267,26 @@ export class ThreadPool {
       slot.spare = spare;
     }
     await stuck.terminate();
+  }
+
+  #participants(): MoveParticipant[] {
+    const { system } = this.#options;
+    const timeoutMs = this.#options.tuning.callTimeoutMs;
+    const main: MoveParticipant = {
+      threadId: mainThreadId,
+      hold: async (address, epoch) => system.hold(address, epoch),
+      handOver: (address, epoch, options) => system.handOver(address, epoch, options),
+      release: async (address, epoch, table) => system.release(address, epoch, table),
+    };
+    const workers = this.#live().map(({ threadId, thread: { control } }) => ({
+      threadId,
+      hold: (address: string, epoch: number) => control.call('hold', [address, epoch], { timeoutMs }),
+      handOver: (address: string, epoch: number, options: HandOverOptions) =>
+        control.call('handOver', [address, epoch, options], { timeoutMs }),
+      release: (address: string, epoch: number, table: PlacementTable | undefined) =>
+        control.call('release', [address, epoch, table], { timeoutMs }),
+    }));
+    return [main, ...workers];
   }
 
   #live(): Slot[] {

@@ -27,6 +27,8 @@ export interface ThreadTuning {
   drainGraceMs: number;
   /** Time for threads to end by themselves after the drain. */
   leaveMs: number;
+  /** For a move: fences and the last messages of the actor. */
+  moveMs: number;
   supervision: SupervisionOptions;
 }
 
@@ -37,6 +39,7 @@ export const threadTuningDefaults: Readonly<ThreadTuning> = Object.freeze({
   stallChecksMax: 10,
   drainGraceMs: 500,
   leaveMs: 5_000,
+  moveMs: 2_000,
   supervision: supervisionDefaults,
 });
 

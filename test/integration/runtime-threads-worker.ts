@@ -17,6 +17,7 @@ export type ProbeMessage =
   | { kind: 'block' }
   | { kind: 'hoard' }
   | { kind: 'never' }
+  | { kind: 'forward'; key: string; value: number }
   | { kind: 'relay'; key: string; values: number[] };
 
 export interface ProbeWhere {
@@ -59,6 +60,9 @@ function defineProbe(kind: string, role: string, threadId: number, stops: Int32A
             case 'hoard':
               for (const hoard: object[] = []; ; ) hoard.push({ at: hoard.length, text: `hoard ${hoard.length}` });
             case 'never':
+              return;
+            case 'forward':
+              context.ref<ProbeMessage>(kind, message.key).tell({ kind: 'add', value: message.value });
               return;
             case 'relay':
               for (const value of message.values)

@@ -271,3 +271,25 @@ test('a pinned actor runs on the thread it is pinned to', async (t) => {
     assert.equal((await probe(key).ask<ProbeWhere>({ kind: 'where' }, { timeoutMs })).threadId, threadId);
   }
 });
+
+test('messages told before, during and after a move are all handled, in order, by the one or the other', async (t) => {
+  const fixture = await setup(t);
+  const [here, there] = await keysOnTwoThreads(fixture);
+  const moving = fixture.probe(here.key);
+  const sink = { kind: 'forward', key: there.key } as const;
+  for (let value = 0; value < 100; value += 1) moving.tell({ ...sink, value });
+  const moved = fixture.runtime.pin({ kind: 'probe', key: here.key }, there.threadId);
+  for (let value = 100; value < 200; value += 1) moving.tell({ ...sink, value });
+  await moved;
+  for (let value = 200; value < 300; value += 1) moving.tell({ ...sink, value });
+  assert.equal((await moving.ask<ProbeWhere>({ kind: 'where' }, { timeoutMs })).threadId, there.threadId);
+  assert.deepEqual(
+    await fixture.probe(there.key).ask({ kind: 'values' }, { timeoutMs }),
+    Array.from({ length: 300 }, (_, index) => index),
+  );
+});
+
+test('a pin to a thread that does not host the kind is refused', async (t) => {
+  const { runtime } = await setup(t);
+  await assert.rejects(runtime.pin({ kind: 'probe', key: 'a' }, 3), { code: 'UNKNOWN_KIND' });
+});
