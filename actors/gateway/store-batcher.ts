@@ -21,7 +21,7 @@ export interface StoreRequest {
   readonly minute: number;
   /** Appends the rows of the request, at least one. */
   write(writer: JobRowWriter): void;
-  /** Called once, never before `store` has returned. */
+  /** Called once, unless `write` threw; never from within `store`. */
   settle(outcome: StoreOutcome): void;
 }
 
@@ -130,10 +130,12 @@ export class StoreBatcher {
     const settled = (reply: CommitReply) => this.#settle(lane, rows, ranges, reply);
     const failed = (error: unknown) => this.#fail(rows, ranges, error);
     // Both handlers are the end of this promise; neither throws.
-    void this.#options
-      .storage(lane)
-      .ask<CommitReply>(commit, { timeoutMs: this.#options.timeoutMs })
-      .then(settled, failed);
+    void this.#ask(lane, commit).then(settled, failed);
+  }
+
+  /** Async, so that a throw is a rejection like any other. */
+  async #ask(lane: string, commit: Commit): Promise<CommitReply> {
+    return await this.#options.storage(lane).ask<CommitReply>(commit, { timeoutMs: this.#options.timeoutMs });
   }
 
   #settle(lane: string, rows: Uint8Array, ranges: readonly StoredRange[], reply: CommitReply): void {

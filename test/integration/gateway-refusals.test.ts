@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { constants, gzipSync } from 'node:zlib';
 import { basicAuth, gzip, type RequestParts, requestBytes, setup, track } from '../support/gateway-fixture.ts';
+import { httpEngines } from '../support/http-engines.ts';
 
 const brokenGzip = (() => {
   const bytes = gzipSync(track);
@@ -155,7 +156,7 @@ const refusals: RefusalCase[] = [
   { name: 'another method', parts: { method: 'PUT', body: track }, status: 405, text: 'method not allowed' },
 ];
 
-for (const engine of ['uws', 'node'] as const) {
+for (const engine of httpEngines) {
   describe(`the gateway on ${engine} refuses`, () => {
     for (const { name, path = '/v1/track', parts, status, text } of refusals) {
       test(`${name} with ${status} and stores nothing`, async (t) => {

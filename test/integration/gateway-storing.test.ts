@@ -5,10 +5,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { RuntimeError } from '../../runtime/errors.ts';
 import { requestBytes, setup, track } from '../support/gateway-fixture.ts';
+import { httpEngines } from '../support/http-engines.ts';
 import { jobsOf } from '../support/recording-storage.ts';
 import { until } from '../support/until.ts';
 
-for (const engine of ['uws', 'node'] as const) {
+for (const engine of httpEngines) {
   describe(`the gateway on ${engine} stores`, () => {
     test('all requests of one turn in one commit', async (t) => {
       const { connect, gateway, storage, turns } = await setup(t, engine);

@@ -6,8 +6,9 @@ import { gzipSync } from 'node:zlib';
 import type { GatewayParameters } from '../../actors/job.ts';
 import { RuntimeError } from '../../runtime/errors.ts';
 import { basicAuth, fixedNowMs, fixedNowText, gzip, requestBytes, setup, track } from '../support/gateway-fixture.ts';
+import { httpEngines } from '../support/http-engines.ts';
 
-for (const engine of ['uws', 'node'] as const) {
+for (const engine of httpEngines) {
   describe(`the gateway on ${engine} accepts`, () => {
     for (const type of ['identify', 'track', 'page', 'screen', 'group', 'alias', 'merge']) {
       test(`${type} and forces its type`, async (t) => {

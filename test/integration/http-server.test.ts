@@ -9,6 +9,7 @@ import {
   listenHttp,
   type Respond,
 } from '../../transport/index.ts';
+import { httpEngines } from '../support/http-engines.ts';
 import { RawClient } from '../support/raw-http.ts';
 import { until } from '../support/until.ts';
 
@@ -16,7 +17,12 @@ type Handler = (request: HttpRequest, respond: Respond) => void;
 
 const headerNames = ['content-type', 'x-first', 'x-absent'];
 
-async function setup(t: TestContext, engine: HttpEngine, handler: Handler, limits: Partial<HttpListenOptions> = {}) {
+async function setup(
+  t: TestContext,
+  engine: 'auto' | HttpEngine,
+  handler: Handler,
+  limits: Partial<HttpListenOptions> = {},
+) {
   const errors: unknown[] = [];
   const server = await listenHttp({
     host: '127.0.0.1',
@@ -73,7 +79,7 @@ async function ask(client: RawClient, request: string) {
   return await client.response();
 }
 
-for (const engine of ['uws', 'node'] as const) {
+for (const engine of httpEngines) {
   describe(`the ${engine} engine, exchanging`, () => {
     test('serves one request after the other on a connection', async (t) => {
       const { connect, server } = await setup(t, engine, echo);
@@ -345,3 +351,12 @@ for (const engine of ['uws', 'node'] as const) {
     });
   });
 }
+
+test('takes the fast engine where it loads, and says why where it does not', async (t) => {
+  const { server } = await setup(t, 'auto', echo);
+  assert.equal(server.engine, httpEngines[0]);
+  assert.equal(server.fallbackReason === '', server.engine === 'uws');
+  // On the release the program is built for there is no excuse.
+  const isReference = process.platform === 'linux' && process.arch === 'x64' && process.version.startsWith('v20.');
+  if (isReference) assert.equal(server.engine, 'uws');
+});
