@@ -7,6 +7,8 @@
 //                                                  \--lost-----> everything is forgotten, the session is opened anew
 //
 // While commits are in flight results gather in `building`: batches grow with load and need no timer.
+// A refusal is the one case in which the batch behind may be committed first. Rows are made so that Postgres takes them
+// (text is JSON-escaped, ids were stored before), so that it needs a fault of ours for a refusal to happen at all.
 
 import { type ActorContext, type ActorDefinition, defineActor, type StopReason } from '../../runtime/index.ts';
 import { destinationTypeLabel } from '../destinations/registry.ts';
@@ -135,7 +137,7 @@ class Processor {
 
   #work(): void {
     if (!this.#session.isOpen) return;
-    if (this.#pieces.length > 0) {
+    if (this.#pieces.length > 0 || this.#isPieceInFlight()) {
       this.#commitPiece();
       return;
     }
@@ -174,8 +176,8 @@ class Processor {
 
   /** One at a time and only when nothing else is under way: pieces must not overtake each other. */
   #commitPiece(): void {
-    if (this.#inFlight.size > 0) return;
-    const jobs = this.#pieces.shift() ?? [];
+    const jobs = this.#inFlight.size > 0 ? undefined : this.#pieces.shift();
+    if (jobs === undefined) return;
     const batch = new PipelineBatch(0);
     const context = this.#pipelineContext();
     for (const handed of jobs) processJob(handed, batch, context);
@@ -226,6 +228,11 @@ class Processor {
     const halves = [jobs.slice(0, middle), jobs.slice(middle)];
     if (refused.isPiece) this.#pieces.unshift(...halves);
     else this.#pieces.push(...halves);
+  }
+
+  #isPieceInFlight(): boolean {
+    for (const { isPiece } of this.#inFlight.values()) if (isPiece) return true;
+    return false;
   }
 
   #isFull(): boolean {

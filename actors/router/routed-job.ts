@@ -53,6 +53,14 @@ export function createRoutedJob(handed: HandedJob, parameters: RouterParameters 
   };
 }
 
+/** The attempt an older session made counts, whether or not its status was committed. */
+export function applyEarlier(routed: RoutedJob, { status }: Settled): void {
+  routed.earlier = undefined;
+  if (status === undefined) return;
+  routed.attempts = Math.max(routed.attempts, status.attempt);
+  if (routed.firstAttemptedAtMs === 0) routed.firstAttemptedAtMs = status.firstAttemptedAtMs;
+}
+
 /** Written by our own processor; still, a row nobody can read must not stop the partition. */
 export function readRouterParameters(text: string): RouterParameters | undefined {
   try {

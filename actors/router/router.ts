@@ -18,6 +18,7 @@ import type { Delivery } from './delivery.ts';
 import { Lane } from './lane.ts';
 import { RetryQueue } from './retry-queue.ts';
 import {
+  applyEarlier,
   createRoutedJob,
   type Recorded,
   type RoutedJob,
@@ -144,7 +145,7 @@ export class Router {
   #ready(routed: RoutedJob): void {
     const { earlier } = routed;
     if (earlier !== undefined) {
-      routed.earlier = undefined;
+      applyEarlier(routed, earlier);
       this.#record(routed, earlier);
     } else if (this.#sender.adopt(routed)) {
       // A request of an older session is still in flight for it: its result will do.

@@ -212,6 +212,7 @@ class Handing {
       if (seen.has(name) || (state !== undefined && isTerminal(state))) continue;
       seen.add(name);
       this.#consumer({ queue, partition: job.partition }).tell({ kind: 'jobsReady' });
+      this.#serve(this.#partition({ queue, partition: job.partition }));
     }
   }
 
@@ -259,10 +260,12 @@ class Handing {
     partition.session = session;
     partition.demand = 0;
     partition.held.clear();
-    partition.again = this.#storage
-      .unfinished(partition.queue, partition.partition)
-      .map(({ job }) => job.jobId)
-      .filter((jobId) => jobId <= partition.cursor || this.#storage.jobs.get(jobId)?.state !== undefined);
+    const unfinished = this.#storage.unfinished(partition.queue, partition.partition);
+    // Every unfinished job up to the cursor must come again: after a restart, up to the last that was reported on.
+    for (const { job, state } of unfinished) {
+      if (state !== undefined) partition.cursor = Math.max(partition.cursor, job.jobId);
+    }
+    partition.again = unfinished.map(({ job }) => job.jobId).filter((jobId) => jobId <= partition.cursor);
   }
 
   #serve(partition: Partition): void {
