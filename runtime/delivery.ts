@@ -117,10 +117,14 @@ export class Delivery {
     this.answerFailure(mail, error ?? new RuntimeError(codeByReason[reason], text));
   }
 
-  /** Like `send`, for mail that was accepted before: nobody hears an exception any more. */
-  reroute(mail: Mail, to: ActorAddress): void {
+  /**
+   * Like `send`, for mail that was accepted before: nobody hears an exception any more. What arrives at the owner amid a
+   * move was sent before its sender's fence, and goes before all that this sender holds back.
+   */
+  reroute(mail: Mail, to: ActorAddress, isArrival = false): void {
     try {
-      this.route(to, mail, undefined);
+      if (isArrival && this.ownerOf(to) === this.parts.threadId) this.routeUnheld(to, mail, undefined);
+      else this.route(to, mail, undefined);
     } catch (error) {
       const failure = asError(error);
       const isUnknown = failure instanceof RuntimeError && failure.code === 'UNKNOWN_KIND';
@@ -292,7 +296,7 @@ export class Delivery {
     const resident = type?.cells.get(envelope.toKey);
     if (resident !== undefined && this.parts.holds.size === 0) resident.deliver(mail);
     else if (this.state === 'closed') this.bury(mail, { kind: envelope.toKind, key: envelope.toKey }, 'stopped');
-    else this.reroute(mail, { kind: envelope.toKind, key: envelope.toKey });
+    else this.reroute(mail, { kind: envelope.toKind, key: envelope.toKey }, true);
   }
 
   private receiveReply(envelope: Envelope): void {
