@@ -17,6 +17,8 @@ export interface ProgramOptions {
   gatewayPort?: number;
   adminPort?: number;
   receiverPort?: number;
+  /** Where a `sluice.yaml` would be found. Default: an empty folder. */
+  workingFolder?: string;
   /** Beyond the ports, the data folder and the workspace file. */
   env?: Readonly<Record<string, string>>;
   args?: readonly string[];
@@ -47,7 +49,7 @@ export class Program {
     this.#child = spawn(process.execPath, ['--enable-source-maps', programPath(), 'start', ...options.args], {
       env: environmentOf(options),
       stdio: ['ignore', 'pipe', 'pipe'],
-      cwd: join(options.dataDir, '..'),
+      cwd: options.workingFolder,
     });
     this.exited = once(this.#child, 'exit').then(([code, signal]) => ({ code, signal }));
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
@@ -163,8 +165,10 @@ export class Program {
 /** Spawned, not ready yet. */
 export async function startProgram(cleanup: Cleanup, options: ProgramOptions = {}): Promise<Program> {
   const [gatewayPort = 0, adminPort = 0, receiverPort = 0] = await freePorts(3);
-  const dataDir = options.dataDir ?? join(await temporaryFolder(cleanup), 'data');
-  return new Program(cleanup, { gatewayPort, adminPort, receiverPort, env: {}, args: [], ...options, dataDir });
+  const workingFolder = options.workingFolder ?? (await temporaryFolder(cleanup));
+  const dataDir = options.dataDir ?? join(workingFolder, 'data');
+  const ports = { gatewayPort, adminPort, receiverPort };
+  return new Program(cleanup, { ...ports, env: {}, args: [], ...options, dataDir, workingFolder });
 }
 
 function environmentOf(options: Program['options']): NodeJS.ProcessEnv {
