@@ -2,7 +2,7 @@
 // It has its own connection, runs seldom and only when there is something to do; a failure is logged and tried again,
 // and never touches intake.
 
-import type { ActorContext } from '../../runtime/index.ts';
+import type { ActorLog, Clock } from '../../runtime/index.ts';
 import type { Postgres, PostgresSession } from '../../transport/index.ts';
 import type { Settings } from '../config.ts';
 import type { QueueName } from '../job.ts';
@@ -21,7 +21,7 @@ export interface MaintenanceOptions {
   settings: Settings['storage'];
   /** The ledger table that a group in flight writes to, if any: it is not folded meanwhile. */
   ledgerInUse(): number | undefined;
-  context: Pick<ActorContext<never>, 'clock' | 'log'>;
+  context: { clock: Clock; log: Pick<ActorLog, 'info' | 'warn'> };
 }
 
 export interface Maintenance {

@@ -26,7 +26,7 @@ import { predecessorOf } from './done-runs.ts';
 import { readJobs } from './job-row.ts';
 
 /** What a consumer actor receives for its session; its own messages come on top. */
-export type SessionMessage = ConsumerMessage | { kind: 'openSession' } | CommitSettled;
+export type SessionMessage = ConsumerMessage | { kind: 'openSession' } | { kind: 'checkSession' } | CommitSettled;
 
 export interface CommitSettled {
   kind: 'commitSettled';
@@ -67,9 +67,10 @@ export interface SessionOptions {
 const reopenBackoffMsMin = 100;
 const reopenBackoffMsMax = 10_000;
 const readyRetryMs = 50;
-/** Wake-ups younger than the session were on their way when it was opened. */
+/** Silence after a wake-up for this long makes a session doubtful. */
 const wakeGraceMs = 500;
-const timerName = 'openSession';
+const openTimerName = 'openSession';
+const checkTimerName = 'checkSession';
 
 export class PartitionSession<Message> {
   readonly #context: ActorContext<Message | SessionMessage>;
@@ -78,7 +79,8 @@ export class PartitionSession<Message> {
   readonly #unsettled = new Set<Promise<unknown>>();
   /** 0 = closed. */
   #session = 0;
-  #openedAtMs = 0;
+  /** A wake-up came, and nothing since. */
+  #isInDoubt = false;
   #lastFreshId = -1;
   #losses = 0;
   #tickets = 0;
@@ -102,28 +104,40 @@ export class PartitionSession<Message> {
   open(): void {
     if (this.#closed || this.#session !== 0) return;
     if (!this.#options.isReady()) {
-      this.#context.schedule(timerName, readyRetryMs, { kind: 'openSession' });
+      this.#context.schedule(openTimerName, readyRetryMs, { kind: 'openSession' });
       return;
     }
-    const { clock, random, key } = this.#context;
+    const { random, key } = this.#context;
     this.#session = 1 + random.integer(2 ** 48);
-    this.#openedAtMs = clock.monotonicMs();
+    this.#isInDoubt = false;
     this.#lastFreshId = -1;
     this.#storage.tell({ kind: 'openPartition', queue: this.#options.queue, partition: key, session: this.#session });
     this.pull(this.#options.slots);
   }
 
-  /** For `jobsReady`: the storage actor believes that nobody is here. Asks it, when that can be true. */
+  /**
+   * For `jobsReady`: the storage actor believes that nobody is here. It may have sent it before it knew of this session,
+   * so the session is asked about only when nothing else is heard for a while.
+   */
   wake(): void {
     if (this.#session === 0) this.open();
-    else if (this.#context.clock.monotonicMs() - this.#openedAtMs >= wakeGraceMs && this.#unsettled.size === 0) {
-      this.commit({ jobs: [], runs: [], statuses: [], ledger: [] });
+    else if (this.#unsettled.size === 0 && !this.#isInDoubt) {
+      this.#isInDoubt = true;
+      this.#context.schedule(checkTimerName, wakeGraceMs, { kind: 'checkSession' });
     }
+  }
+
+  /** For `checkSession`: results that hold nothing are answered like any others. */
+  check(): void {
+    if (!this.#isInDoubt || this.#session === 0) return;
+    this.#isInDoubt = false;
+    this.commit({ jobs: [], runs: [], statuses: [], ledger: [] });
   }
 
   /** The jobs of a hand-out, or undefined when they are not for this session. */
   accept(message: HandedJobs): HandedJob[] | undefined {
     if (this.#session === 0 || message.session !== this.#session) return undefined;
+    this.#trust();
     const again = message.afterId < 0;
     if (!again) {
       if (this.#lastFreshId >= 0 && message.afterId > this.#lastFreshId) {
@@ -182,6 +196,7 @@ export class PartitionSession<Message> {
   settle(message: CommitSettled): 'committed' | 'refused' | 'lost' {
     if (this.#session === 0 || message.session !== this.#session) return 'lost';
     if (message.reply?.kind === 'committed') {
+      this.#trust();
       this.#losses = 0;
       return 'committed';
     }
@@ -198,7 +213,7 @@ export class PartitionSession<Message> {
     const ceilingMs = Math.min(reopenBackoffMsMax, reopenBackoffMsMin * 2 ** (this.#losses - 1));
     const delayMs = reason === 'stale' && this.#losses === 1 ? 0 : ceilingMs * (0.5 + this.#context.random.next() / 2);
     this.#context.log.warn({ reason, delayMs: Math.round(delayMs) }, 'session lost; the partition is opened again');
-    if (!this.#closed) this.#context.schedule(timerName, delayMs, { kind: 'openSession' });
+    if (!this.#closed) this.#context.schedule(openTimerName, delayMs, { kind: 'openSession' });
   }
 
   /** For onStop: what was handed out and is unfinished is pending again. */
@@ -208,6 +223,12 @@ export class PartitionSession<Message> {
     const { queue } = this.#options;
     this.#storage.tell({ kind: 'closePartition', queue, partition: this.#context.key, session: this.#session });
     this.#session = 0;
+  }
+
+  #trust(): void {
+    if (!this.#isInDoubt) return;
+    this.#isInDoubt = false;
+    this.#context.cancel(checkTimerName);
   }
 
   async #ask(results: Results): Promise<CommitReply> {

@@ -172,10 +172,10 @@ async function ensureTemplate(server: EmbeddedPostgres, admin: Postgres): Promis
   for (const file of readdirSync(folder).sort()) content.update(file).update(readFileSync(join(folder, file)));
   const template = `${templatePrefix}${content.digest('hex').slice(0, 12)}`;
   return admin.withSession(async (session) => {
-    if (await exists(admin, template)) return template;
+    if (await exists(session, template)) return template;
     if (!(await session.lock(templateLockKey, 60_000))) throw new Error('expected the template lock within a minute');
     try {
-      if (await exists(admin, template)) return template;
+      if (await exists(session, template)) return template;
       const unfinished = `${template}_new`;
       await session.query(`DROP DATABASE IF EXISTS ${unfinished} WITH (FORCE)`);
       await session.query(`CREATE DATABASE ${unfinished} TEMPLATE template0`);
@@ -193,7 +193,7 @@ async function ensureTemplate(server: EmbeddedPostgres, admin: Postgres): Promis
   });
 }
 
-async function exists(admin: Postgres, database: string): Promise<boolean> {
+async function exists(admin: Pick<Postgres, 'query'>, database: string): Promise<boolean> {
   return (await admin.query('SELECT 1 FROM pg_database WHERE datname = $1', [database])).rowCount > 0;
 }
 

@@ -1,0 +1,194 @@
+// A storage actor on a real database in an actor system of its own, with consumers that do as they are told: for
+// tests of what storage promises, without the stages around it.
+
+import { type Settings, settingsSchema } from '../../actors/config.ts';
+import type { Job, QueueName } from '../../actors/job.ts';
+import { WorkspaceHolder } from '../../actors/services/workspace.ts';
+import {
+  type Commit,
+  type CommitReply,
+  type HandedJobs,
+  type JobStatus,
+  type PartitionResults,
+  type StorageMessage,
+  type StorageStats,
+  storageKind,
+} from '../../actors/storage/contract.ts';
+import { JobRowWriter, readJobs } from '../../actors/storage/job-row.ts';
+import { storageDefinition } from '../../actors/storage/storage-actor.ts';
+import { type ActorRef, ActorSystem, createMetrics, defineActor, loadConfig, realSeams } from '../../runtime/index.ts';
+import type { TestDatabase } from './database.ts';
+
+const replyMs = 20_000;
+
+/** One consumer's view: what it was handed in its present session, in order. */
+export interface Consumer {
+  session: number;
+  handed: Job[];
+  statuses: Map<number, JobStatus>;
+  messages: HandedJobs[];
+}
+
+export interface StorageFixture {
+  storage: ActorRef<StorageMessage>;
+  /** By queue and partition; made by the first wake-up or `open`. */
+  consumer(queue: QueueName, partition: string): Consumer;
+  open(queue: QueueName, partition: string, slots: number): Consumer;
+  pull(queue: QueueName, partition: string, slots: number): void;
+  store(queue: QueueName, partitions: readonly string[]): Promise<CommitReply>;
+  commit(commit: Partial<Commit>): Promise<CommitReply>;
+  /** Results of the present session of the partition. */
+  results(queue: QueueName, partition: string, done: Partial<PartitionResults>): PartitionResults;
+  /** Resolves when the consumer holds so many jobs. */
+  holds(queue: QueueName, partition: string, count: number): Promise<Consumer>;
+  stats(): Promise<StorageStats>;
+  /** Reasons of `processFailed` messages. */
+  failures: string[];
+  stop(): Promise<void>;
+}
+
+export function storageFixture(database: TestDatabase, storageSettings: Record<string, number> = {}): StorageFixture {
+  const settings = settingsWith(storageSettings);
+  const consumers = new Map<string, Consumer>();
+  const changed: (() => void)[] = [];
+  const failures: string[] = [];
+  const consumer = (queue: QueueName, partition: string): Consumer => {
+    const key = `${queue}/${partition}`;
+    const known = consumers.get(key) ?? { session: 0, handed: [], statuses: new Map(), messages: [] };
+    consumers.set(key, known);
+    return known;
+  };
+  const consumerDefinition = (kind: string, queue: QueueName) =>
+    defineActor<{ kind: 'jobsReady' } | HandedJobs>({
+      kind,
+      role: 'storage',
+      idleMs: 0,
+      create: (context) => ({
+        onMessage(message) {
+          if (message.kind !== 'jobs') return;
+          const mine = consumer(queue, context.key);
+          if (message.session !== mine.session) return;
+          mine.messages.push(message);
+          mine.handed.push(...readJobs(message.rows));
+          for (const status of message.statuses) mine.statuses.set(status.jobId, status);
+          for (const notify of changed.splice(0)) notify();
+        },
+      }),
+    });
+  const telemetry = {
+    metrics: createMetrics(),
+    tracing: { enabled: false, start: () => ({ traceparent: undefined, end: () => undefined }) },
+  };
+  const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+  const system = new ActorSystem({
+    threadId: 1,
+    role: 'storage',
+    roles: { [storageKind]: 'storage', processor: 'storage', router: 'storage', process: 'storage' },
+    definitions: [
+      storageDefinition({
+        settings,
+        workspace: new WorkspaceHolder(),
+        telemetry,
+        postgres: database.address,
+        instanceId: `test/${database.name}`,
+      }),
+      consumerDefinition('processor', 'gw'),
+      consumerDefinition('router', 'rt'),
+      defineActor<{ kind: string; reason: string }>({
+        kind: 'process',
+        role: 'storage',
+        create: () => ({ onMessage: (message) => void failures.push(message.reason) }),
+      }),
+    ],
+    seams: realSeams(),
+    log: quiet,
+  });
+  system.setPlacement({ epoch: 1, threadsByRole: { storage: [1] }, pins: {} });
+  const storage = system.ref<StorageMessage>(storageKind, '0');
+  let sessions = 0;
+  // Timers of the program do not keep a process alive; in a thread its ports do, here nothing else would.
+  const alive = setInterval(() => undefined, 60_000);
+  const stop = async (): Promise<void> => {
+    await system.drain(10_000);
+    clearInterval(alive);
+  };
+  database.beforeDrop(stop);
+  const commit = (partial: Partial<Commit>): Promise<CommitReply> =>
+    storage.ask<CommitReply>({ kind: 'commit', jobs: [], results: [], ledger: [], ...partial }, { timeoutMs: replyMs });
+  return {
+    storage,
+    consumer,
+    failures,
+    commit,
+    stop,
+    open(queue, partition, slots) {
+      const mine = consumer(queue, partition);
+      sessions += 1;
+      Object.assign(mine, { session: sessions, handed: [], statuses: new Map(), messages: [] });
+      storage.tell({ kind: 'openPartition', queue, partition, session: sessions });
+      storage.tell({ kind: 'pullJobs', queue, partition, session: sessions, slots });
+      return mine;
+    },
+    pull(queue, partition, slots) {
+      storage.tell({ kind: 'pullJobs', queue, partition, session: consumer(queue, partition).session, slots });
+    },
+    store: (queue, partitions) => commit({ jobs: [{ queue, ...jobRows(partitions) }] }),
+    results: (queue, partition, done) => ({
+      queue,
+      partition,
+      session: consumer(queue, partition).session,
+      runs: [],
+      statuses: [],
+      ...done,
+    }),
+    async holds(queue, partition, count) {
+      const mine = consumer(queue, partition);
+      while (mine.handed.length < count) await new Promise<void>((resolve) => changed.push(resolve));
+      return mine;
+    },
+    stats: () => storage.ask<StorageStats>({ kind: 'getStats' }, { timeoutMs: replyMs }),
+  };
+}
+
+function settingsWith(storageSettings: Record<string, number>): Settings {
+  const flags = Object.entries(storageSettings).map(([name, value]) => `--storage.${name}=${value}`);
+  const config = loadConfig(settingsSchema, { environment: {}, flags });
+  if (!config.ok) throw new Error('expected the test settings to be valid');
+  return config.settings;
+}
+
+export const storageDefaults = settingsWith({}).storage;
+
+export function jobRows(partitions: readonly string[], fields: Partial<Job> = {}): { rows: Uint8Array; count: number } {
+  const writer = new JobRowWriter();
+  for (const [index, partition] of partitions.entries()) {
+    writer.append(
+      {
+        jobId: 0,
+        parentId: 0,
+        partition,
+        userId: 'anonymous<<>>user<<>>',
+        messageId: `message-${index}`,
+        receivedAtMs: 1_790_000_000_000,
+        parameters: '{"source_id":"s"}',
+        ...fields,
+      },
+      [Buffer.from(JSON.stringify({ index }))],
+    );
+  }
+  return writer.take();
+}
+
+export function statusOf(jobId: number, fields: Partial<JobStatus>): JobStatus {
+  return {
+    jobId,
+    state: 'failed',
+    attempt: 1,
+    code: 500,
+    response: '{}',
+    execTimeMs: 1_790_000_000_000,
+    retryTimeMs: 1_790_000_010_000,
+    firstAttemptedAtMs: 1_790_000_000_000,
+    ...fields,
+  };
+}
