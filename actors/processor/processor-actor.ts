@@ -102,6 +102,9 @@ class Processor {
       case 'openSession':
         this.#session.open();
         return;
+      case 'checkSession':
+        this.#session.check();
+        return;
       case 'jobs': {
         const handed = this.#session.accept(message);
         if (handed === undefined) {

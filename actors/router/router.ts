@@ -80,6 +80,9 @@ export class Router {
       case 'openSession':
         this.#session.open();
         return;
+      case 'checkSession':
+        this.#session.check();
+        return;
       case 'jobs': {
         // First what has ended: a job that comes again must not be sent while its result waits to be taken.
         this.#collect();
