@@ -1,19 +1,48 @@
 // Moves one living actor to another thread without losing or reordering a message. Main leads: every thread holds back
 // messages to the address and sends a fence behind what it sent before; the owner waits for all fences and stops the
-// actor; then every thread learns the new placement and lets go. Whatever fails on the way, all let go and the actor
-// lives on, or starts again, where it was.
+// actor; then it sends a fence behind what the actor sent, for which all others wait; then every thread learns the new
+// placement and lets go. Whatever fails on the way, all let go and the actor lives on, or starts again, where it was.
 
+import type { ControlClient } from '../transport/index.ts';
 import { type ActorAddress, formatAddress } from './address.ts';
 import { RuntimeError } from './errors.ts';
 import type { HandOverOptions } from './hand-over.ts';
 import { Placement, type PlacementTable, withPin } from './placement.ts';
+import type { ActorSystem } from './system.ts';
+import type { ThreadControl } from './thread-contract.ts';
 
 /** A thread as a move needs it: a worker over its control port, or main's own system. */
 export interface MoveParticipant {
   readonly threadId: number;
   hold(address: string, epoch: number): Promise<boolean>;
   handOver(address: string, epoch: number, options: HandOverOptions): Promise<boolean>;
+  fence(address: string, epoch: number): Promise<boolean>;
   release(address: string, epoch: number, table: PlacementTable | undefined): Promise<void>;
+}
+
+/** Main takes part by its own system. */
+export function systemParticipant(system: ActorSystem): MoveParticipant {
+  return {
+    threadId: system.threadId,
+    hold: async (address, epoch) => system.hold(address, epoch),
+    handOver: (address, epoch, options) => system.handOver(address, epoch, options),
+    fence: async (address, epoch) => system.fence(address, epoch),
+    release: async (address, epoch, table) => system.release(address, epoch, table),
+  };
+}
+
+export function threadParticipant(
+  threadId: number,
+  control: ControlClient<ThreadControl>,
+  timeoutMs: number,
+): MoveParticipant {
+  return {
+    threadId,
+    hold: (address, epoch) => control.call('hold', [address, epoch], { timeoutMs }),
+    handOver: (address, epoch, options) => control.call('handOver', [address, epoch, options], { timeoutMs }),
+    fence: (address, epoch) => control.call('fence', [address, epoch], { timeoutMs }),
+    release: (address, epoch, table) => control.call('release', [address, epoch, table], { timeoutMs }),
+  };
 }
 
 /** What moves need of the threads as a whole. */
@@ -83,9 +112,20 @@ export class Mover {
     if (ownerId === targetId) return true;
     const owner = participants.find((one) => one.threadId === ownerId);
     if (owner === undefined) return false;
-    const held = await Promise.allSettled(participants.map((one) => one.hold(address, table.epoch)));
-    if (!held.every((one) => one.status === 'fulfilled' && one.value)) return false;
-    const peers = participants.filter((one) => one !== owner).map((one) => one.threadId);
-    return await owner.handOver(address, table.epoch, { peers, deadlineMs: this.#deadlineMs }).catch(() => false);
+    if (!(await allTrue(participants.map((one) => one.hold(address, table.epoch))))) return false;
+    const others = participants.filter((one) => one !== owner);
+    const peers = others.map((one) => one.threadId);
+    const deadlineMs = this.#deadlineMs;
+    if (!(await allTrue([owner.handOver(address, table.epoch, { peers, deadlineMs })]))) return false;
+    return await allTrue([
+      owner.fence(address, table.epoch),
+      ...others.map((one) => one.handOver(address, table.epoch, { peers: [ownerId], deadlineMs })),
+    ]);
   }
+}
+
+/** Waits for all, so that nothing of a move called off is still under way. A thread that is lost counts as false. */
+async function allTrue(answers: readonly Promise<boolean>[]): Promise<boolean> {
+  const settled = await Promise.allSettled(answers);
+  return settled.every((one) => one.status === 'fulfilled' && one.value);
 }

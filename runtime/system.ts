@@ -165,9 +165,18 @@ export class ActorSystem {
     return this.delivery.sendFence(owner, target, epoch);
   }
 
-  /** Second step, in the owner: resolves true when all fences are here and the actor has stopped. */
+  /** Second step, in the owner: resolves true when all fences are here and the actor has stopped, or is not here. */
   handOver(address: string, epoch: number, options: HandOverOptions): Promise<boolean> {
     return this.handOvers.run(parseAddress(address), epoch, options);
+  }
+
+  /**
+   * Third step, in the owner: a fence to every other thread, behind all that the actor sent. They wait for it by
+   * `handOver` too, so that nothing the actor sends from its new thread overtakes what it sent from here.
+   */
+  fence(address: string, epoch: number): boolean {
+    const target = parseAddress(address);
+    return [...this.delivery.links.keys()].every((peer) => this.delivery.sendFence(peer, target, epoch));
   }
 
   /** Last step, in every thread, also to call a move off: what waited goes to whoever owns the address by `table`. */

@@ -48,6 +48,7 @@ export type ThreadControl = {
   /** The steps of a move, see move.ts. */
   hold(address: string, epoch: number): Promise<boolean>;
   handOver(address: string, epoch: number, options: HandOverOptions): Promise<boolean>;
+  fence(address: string, epoch: number): Promise<boolean>;
   release(address: string, epoch: number, table: PlacementTable | undefined): Promise<void>;
   /** Nothing to do but answer: a thread that cannot is stuck. */
   probe(): void;

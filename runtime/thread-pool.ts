@@ -6,8 +6,7 @@ import { TransportError } from '../transport/index.ts';
 import type { ActorLog } from './actor.ts';
 import type { ActorAddress } from './address.ts';
 import { RuntimeError } from './errors.ts';
-import type { HandOverOptions } from './hand-over.ts';
-import { type MoveParticipant, Mover } from './move.ts';
+import { type MoveParticipant, Mover, systemParticipant, threadParticipant } from './move.ts';
 import type { PlacementTable } from './placement.ts';
 import { PoolThread } from './pool-thread.ts';
 import type { Seams, Timer } from './seams.ts';
@@ -270,23 +269,11 @@ export class ThreadPool {
   }
 
   #participants(): MoveParticipant[] {
-    const { system } = this.#options;
-    const timeoutMs = this.#options.tuning.callTimeoutMs;
-    const main: MoveParticipant = {
-      threadId: mainThreadId,
-      hold: async (address, epoch) => system.hold(address, epoch),
-      handOver: (address, epoch, options) => system.handOver(address, epoch, options),
-      release: async (address, epoch, table) => system.release(address, epoch, table),
-    };
-    const workers = this.#live().map(({ threadId, thread: { control } }) => ({
-      threadId,
-      hold: (address: string, epoch: number) => control.call('hold', [address, epoch], { timeoutMs }),
-      handOver: (address: string, epoch: number, options: HandOverOptions) =>
-        control.call('handOver', [address, epoch, options], { timeoutMs }),
-      release: (address: string, epoch: number, table: PlacementTable | undefined) =>
-        control.call('release', [address, epoch, table], { timeoutMs }),
-    }));
-    return [main, ...workers];
+    const { system, tuning } = this.#options;
+    const workers = this.#live().map((slot) =>
+      threadParticipant(slot.threadId, slot.thread.control, tuning.callTimeoutMs),
+    );
+    return [systemParticipant(system), ...workers];
   }
 
   #live(): Slot[] {

@@ -75,6 +75,7 @@ function createControl({ options, system, links, control, executor }: ThreadPart
     setPlacement: async (table) => (await system).setPlacement(table),
     hold: async (address, epoch) => (await system).hold(address, epoch),
     handOver: async (address, epoch, handOver) => (await system).handOver(address, epoch, handOver),
+    fence: async (address, epoch) => (await system).fence(address, epoch),
     release: async (address, epoch, table) => (await system).release(address, epoch, table),
     probe: () => undefined,
     figures: async () => figuresOf(await system, options.collect?.()),

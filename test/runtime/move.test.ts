@@ -1,11 +1,12 @@
 // Moves between real actor systems over in-memory links, with every frame and turn in random order: whatever the
-// interleaving, each sender's messages are handled once and in order, whether the move succeeds or is called off.
+// interleaving, each sender's messages are handled once and in order, and so is what the moved actor sends, whether the
+// move succeeds or is called off.
 
 import { strict as assert } from 'node:assert';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type ActorLog, ActorSystem, defineActor, type PlacementTable, virtualSeams } from '../../runtime/index.ts';
-import { type MoveHost, type MoveParticipant, Mover } from '../../runtime/move.ts';
+import { type MoveHost, type MoveParticipant, Mover, systemParticipant } from '../../runtime/move.ts';
 import { realTurn } from '../../runtime/seams.ts';
 import { createMemoryLinks } from '../../transport/index.ts';
 
@@ -18,22 +19,33 @@ const silent: ActorLog = { debug: ignore, info: ignore, warn: ignore, error: ign
 function ignore(): void {}
 
 const address = { kind: 'sink', key: 'a' };
-const roles = { sink: 'worker' };
+const roles = { sink: 'worker', tail: 'main' };
 
 /** Main (0) and two workers; `run` advances one random thing at a time until `until` holds and nothing is left to do. */
 function setup(seed: number) {
   const { clock, executor, random } = virtualSeams(seed);
   const turns: (() => void)[] = [];
   const handled: (Numbered & { threadId: number })[] = [];
+  const forwarded: Numbered[] = [];
   const systems = [0, 1, 2].map((threadId) => {
     const sink = defineActor<Numbered>({
       kind: 'sink',
       role: 'worker',
-      create: () => ({ onMessage: (message) => void handled.push({ ...message, threadId }) }),
+      create: (context) => ({
+        onMessage: (message) => {
+          handled.push({ ...message, threadId });
+          context.ref<Numbered>('tail', 'z').tell(message);
+        },
+      }),
+    });
+    const tail = defineActor<Numbered>({
+      kind: 'tail',
+      role: 'main',
+      create: () => ({ onMessage: (message) => void forwarded.push(message) }),
     });
     const role = threadId === 0 ? 'main' : 'worker';
     const seams = { clock, random, executor: { nextTurn: (run: () => void) => void turns.push(run) } };
-    return new ActorSystem({ threadId, role, roles, definitions: [sink], seams, log: silent });
+    return new ActorSystem({ threadId, role, roles, definitions: [sink, tail], seams, log: silent });
   });
   for (const [left, system] of systems.entries()) {
     for (const [right, other] of systems.entries()) {
@@ -50,7 +62,7 @@ function setup(seed: number) {
   for (const system of systems) system.setPlacement(table);
   const host: MoveHost = {
     roles,
-    participants: () => systems.map(participantOf),
+    participants: () => systems.map(systemParticipant),
     meshVersion: () => meshVersion,
     table: () => table,
     adopt: (next) => {
@@ -68,16 +80,7 @@ function setup(seed: number) {
       if (turn === undefined || random.next() < 0.3) await realTurn();
     }
   };
-  return { systems, handled, host, disturb, run, random };
-}
-
-function participantOf(system: ActorSystem): MoveParticipant {
-  return {
-    threadId: system.threadId,
-    hold: async (name, epoch) => system.hold(name, epoch),
-    handOver: (name, epoch, options) => system.handOver(name, epoch, options),
-    release: async (name, epoch, table) => system.release(name, epoch, table),
-  };
+  return { systems, handled, forwarded, host, disturb, run, random };
 }
 
 interface Story {
@@ -99,7 +102,7 @@ const stories: fc.Arbitrary<Story> = fc.record({
 
 test('every message is handled once and in the order of its sender, whatever moves meanwhile', async () => {
   const property = fc.asyncProperty(stories, async ({ seed, steps }) => {
-    const { systems, handled, host, disturb, run, random } = setup(seed);
+    const { systems, handled, forwarded, host, disturb, run, random } = setup(seed);
     const mover = new Mover(host, 1_000);
     const moves: Promise<unknown>[] = [];
     const sent = [0, 0, 0];
@@ -133,6 +136,10 @@ test('every message is handled once and in the order of its sender, whatever mov
         Array.from({ length: sent[sender] ?? 0 }, (_, value) => value),
       );
     }
+    assert.deepEqual(
+      forwarded,
+      handled.map(({ sender, value }) => ({ sender, value })),
+    );
   });
   await fc.assert(property, { numRuns: 100 });
 });
