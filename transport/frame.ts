@@ -10,7 +10,7 @@ import type { Envelope } from './link.ts';
 
 const magic = 0x5c1f;
 const version = 1;
-export const frameHeaderBytes = 16;
+const frameHeaderBytes = 16;
 const recordHeaderBytes = 8;
 
 /** What one frame says: credits given back, and envelopes in the order they were sent. */
