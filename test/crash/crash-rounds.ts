@@ -34,10 +34,10 @@ export async function runCrashRounds(options: CrashOptions): Promise<string[]> {
     const { program, destination } = await startPipeline(cleanup);
     const run = new CrashRun(program, destination, options);
     for (let round = 0; round < options.rounds; round += 1) {
-      const faults = await run.round(round, cleanup);
+      const faults = await run.round(round);
       if (faults.length > 0) return faults.map((fault) => `round ${round}: ${fault}`);
     }
-    return run.stop();
+    return await run.stop();
   } finally {
     await cleanup.run();
   }
@@ -58,7 +58,7 @@ class CrashRun {
     destination.respond(() => (answerRandom() < failingShare ? 503 : 200));
   }
 
-  async round(round: number, cleanup: CleanupList): Promise<string[]> {
+  async round(round: number): Promise<string[]> {
     const victim = victims[Math.floor(this.#random() * victims.length)] ?? 'sluice';
     const target = this.#destination.accepted().length + 1 + Math.floor(this.#random() * deliveriesBeforeKillMax);
     const load = new UserLoad();
@@ -69,7 +69,7 @@ class CrashRun {
     load.stop();
     await running;
     await this.#recover(this.#random() < 0.3);
-    const faults = await this.#check(round, load, cleanup);
+    const faults = await this.#check(round, load);
     const { length: acknowledged } = load.acknowledged;
     this.#print(`round ${round}: killed ${victim}, ${acknowledged} acknowledged, ${faults.length} faults`);
     return faults;
@@ -101,7 +101,7 @@ class CrashRun {
     await this.#program.waitReady();
   }
 
-  async #check(round: number, load: UserLoad, cleanup: CleanupList): Promise<string[]> {
+  async #check(round: number, load: UserLoad): Promise<string[]> {
     const prefix = `r${round}-`;
     const ofThisRound = (): Delivery[] =>
       this.#destination.accepted().filter((delivery) => eventOf(delivery).messageId.startsWith(prefix));
@@ -126,10 +126,16 @@ class CrashRun {
     if (unknown.length > 0) faults.push(`${unknown.length} events came that nobody sent`);
     if (unrecognisable.length > 0) faults.push(`${unrecognisable.length} duplicates came with another idempotency key`);
     if (outOfOrder.length > 0) faults.push(`${outOfOrder.length} events came out of order: ${outOfOrder.slice(0, 5)}`);
-    const postgres = openCluster(cleanup, this.#program.dataDir);
-    faults.push(...(await readLedger(postgres)).faults(settled));
-    await postgres.close();
-    return faults;
+    return [...faults, ...(await this.#ledgerFaults(settled))];
+  }
+
+  async #ledgerFaults(status: unknown): Promise<string[]> {
+    const cleanup = new CleanupList();
+    try {
+      return (await readLedger(openCluster(cleanup, this.#program.dataDir))).faults(status);
+    } finally {
+      await cleanup.run();
+    }
   }
 }
 
