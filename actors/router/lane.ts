@@ -3,21 +3,20 @@
 // a destination that stalls from holding requests another could use.
 
 import { Ordering } from './ordering.ts';
-import type { RoutedJob } from './routed-job.ts';
 
-export class Lane {
+export class Lane<Job> {
   readonly destinationId: string;
   /** Jobs whose turn it is, in that order. */
-  ready: RoutedJob[] = [];
+  ready: Job[] = [];
   /** Requests in flight, whichever session they were begun in. */
   inFlight = 0;
-  #ordering = new Ordering<RoutedJob>();
+  #ordering = new Ordering<Job>();
 
   constructor(destinationId: string) {
     this.destinationId = destinationId;
   }
 
-  get ordering(): Ordering<RoutedJob> {
+  get ordering(): Ordering<Job> {
     return this.#ordering;
   }
 
@@ -28,6 +27,6 @@ export class Lane {
   /** The session was lost: its jobs come again. Requests in flight stay in flight. */
   reset(): void {
     this.ready = [];
-    this.#ordering = new Ordering<RoutedJob>();
+    this.#ordering = new Ordering<Job>();
   }
 }

@@ -15,7 +15,7 @@ export interface RoutedJob {
   readonly afterId: number;
   /** Undefined: they cannot be read, the job can only be aborted. */
   readonly parameters: RouterParameters | undefined;
-  readonly lane: Lane;
+  readonly lane: Lane<RoutedJob>;
   /** Set when it enters the barrier, right after it was made. */
   place: Place<RoutedJob> | undefined;
   /** Attempts made so far. */
@@ -38,7 +38,11 @@ export interface Recorded {
   settled: Settled;
 }
 
-export function createRoutedJob(handed: HandedJob, parameters: RouterParameters | undefined, lane: Lane): RoutedJob {
+export function createRoutedJob(
+  handed: HandedJob,
+  parameters: RouterParameters | undefined,
+  lane: Lane<RoutedJob>,
+): RoutedJob {
   const { job, afterId, status } = handed;
   return {
     job,

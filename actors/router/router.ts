@@ -36,7 +36,7 @@ export class Router {
   readonly #delivery: Delivery;
   readonly #sender: Sender;
   readonly #session: PartitionSession<RouterMessage>;
-  readonly #lanes = new Map<string, Lane>();
+  readonly #lanes = new Map<string, Lane<RoutedJob>>();
   /** The window, by job id. */
   readonly #held = new Map<number, RoutedJob>();
   readonly #retries = new RetryQueue<RoutedJob>();
@@ -119,7 +119,7 @@ export class Router {
   }
 
   #take(handed: readonly HandedJob[]): void {
-    const lanes = new Set<Lane>();
+    const lanes = new Set<Lane<RoutedJob>>();
     for (const one of handed) {
       const { jobId } = one.job;
       if (this.#held.has(jobId)) continue;
@@ -156,7 +156,7 @@ export class Router {
     else routed.lane.ready.push(routed);
   }
 
-  #pump(lane: Lane): void {
+  #pump(lane: Lane<RoutedJob>): void {
     if (this.#stopping || !this.#session.isOpen) return;
     const { requestsInFlightMax } = this.#environment.settings.router;
     while (lane.inFlight < requestsInFlightMax) {
@@ -173,7 +173,7 @@ export class Router {
 
   /** Takes the deliveries that ended. */
   #collect(): void {
-    const lanes = new Set<Lane>();
+    const lanes = new Set<Lane<RoutedJob>>();
     for (const attempt of this.#sender.takeCompleted()) {
       lanes.add(attempt.lane);
       this.#recordAttempt(attempt);
@@ -212,7 +212,7 @@ export class Router {
 
   /** Committed: terminal jobs leave the window and free what stood behind them, failed ones wait for their time. */
   #release(recorded: readonly Recorded[]): void {
-    const lanes = new Set<Lane>();
+    const lanes = new Set<Lane<RoutedJob>>();
     let freed = 0;
     for (const { routed, settled } of recorded) {
       this.#sender.count(routed, settled);
@@ -251,7 +251,7 @@ export class Router {
 
   #releaseDue(): void {
     const nowMs = this.#context.clock.nowMs();
-    const lanes = new Set<Lane>();
+    const lanes = new Set<Lane<RoutedJob>>();
     for (let due = this.#retries.takeDue(nowMs); due !== undefined; due = this.#retries.takeDue(nowMs)) {
       due.lane.ready.push(due);
       lanes.add(due.lane);
@@ -269,10 +269,10 @@ export class Router {
     }
   }
 
-  #laneOf(destinationId: string): Lane {
+  #laneOf(destinationId: string): Lane<RoutedJob> {
     let lane = this.#lanes.get(destinationId);
     if (lane === undefined) {
-      lane = new Lane(destinationId);
+      lane = new Lane<RoutedJob>(destinationId);
       this.#lanes.set(destinationId, lane);
     }
     return lane;

@@ -21,7 +21,7 @@ export interface SenderOptions {
 
 export interface Attempt {
   readonly jobId: number;
-  readonly lane: Lane;
+  readonly lane: Lane<RoutedJob>;
   /** The job the result is for; another object than the first when its session was lost and it came again. */
   routed: RoutedJob;
   /** Set when it ended. */
