@@ -3,7 +3,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { Cleanup } from '../test/support/cleanup.ts';
+import { type Cleanup, lastFirst } from '../test/support/cleanup.ts';
 import { workerEntry } from '../transport/index.ts';
 import type { LoadOptions, LoadResult } from './load-generator.ts';
 
@@ -12,7 +12,7 @@ export class BenchProcess {
 
   constructor(cleanup: Cleanup, module: string) {
     this.#child = fork(fileURLToPath(workerEntry(module, import.meta.url)), { execArgv: ['--enable-source-maps'] });
-    cleanup.after(() => this.stop());
+    lastFirst(cleanup).after(() => this.stop());
   }
 
   get pid(): number {

@@ -105,7 +105,10 @@ async function serve(cleanup: CleanupList, eventBytes: number, onFailed: (error:
 const cleanup = new CleanupList();
 
 function finish(exitCode: number): void {
-  cleanup.run().finally(() => process.exit(exitCode));
+  cleanup.run().then(
+    () => process.exit(exitCode),
+    () => process.exit(1),
+  );
 }
 
 function fail(error: unknown): void {

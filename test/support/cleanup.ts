@@ -31,10 +31,25 @@ export class CleanupList implements Cleanup {
   }
 }
 
+const lists = new WeakMap<Cleanup, CleanupList>();
+
+/**
+ * The same promise kept in reverse order, which a test context does not do: a program must be gone before its folder.
+ */
+export function lastFirst(cleanup: Cleanup): CleanupList {
+  if (cleanup instanceof CleanupList) return cleanup;
+  const known = lists.get(cleanup);
+  if (known !== undefined) return known;
+  const list = new CleanupList();
+  lists.set(cleanup, list);
+  cleanup.after(() => list.run());
+  return list;
+}
+
 /** A folder that others may enter, because Postgres may have to run as another user; removed at the end. */
 export async function temporaryFolder(cleanup: Cleanup): Promise<string> {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'sluice-test-')));
-  cleanup.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'sluice-e2e-')));
+  lastFirst(cleanup).after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
   await chmod(folder, 0o755);
   return folder;
 }

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openPostgres, type Postgres } from '../../transport/index.ts';
-import type { Cleanup } from './cleanup.ts';
+import { type Cleanup, lastFirst } from './cleanup.ts';
 import { pollUntil } from './poll.ts';
 
 /** Process id of the postmaster that runs on the data folder; undefined when none does. */
@@ -25,7 +25,7 @@ export function openCluster(cleanup: Cleanup, dataDir: string): Postgres {
   const [, , , port = '', socketDir = ''] = pidFileLines(dataDir);
   const address = { socketDir, port: Number(port), user: 'sluice', database: 'sluice' };
   const postgres = openPostgres({ address, applicationName: 'sluice test' });
-  cleanup.after(() => postgres.close());
+  lastFirst(cleanup).after(() => postgres.close());
   return postgres;
 }
 

@@ -4,7 +4,7 @@
 import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Cleanup } from './cleanup.ts';
+import { type Cleanup, lastFirst } from './cleanup.ts';
 import { within } from './poll.ts';
 
 export interface Delivery {
@@ -136,7 +136,7 @@ export class FakeDestination {
 export async function startDestination(cleanup: Cleanup): Promise<FakeDestination> {
   const destination = new FakeDestination();
   await destination.listen();
-  cleanup.after(() => destination.close());
+  lastFirst(cleanup).after(() => destination.close());
   return destination;
 }
 

@@ -4,7 +4,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { join } from 'node:path';
-import { type Cleanup, temporaryFolder } from './cleanup.ts';
+import { type Cleanup, lastFirst, temporaryFolder } from './cleanup.ts';
 import { killPostmaster } from './embedded-cluster.ts';
 import { freePorts } from './free-ports.ts';
 import { pollUntil, within } from './poll.ts';
@@ -56,7 +56,7 @@ export class Program {
       stream?.setEncoding('utf8');
       stream?.on('data', (text: string) => this.#append(text));
     }
-    cleanup.after(async () => {
+    lastFirst(cleanup).after(async () => {
       await this.kill();
       await killPostmaster(options.dataDir);
     });
