@@ -3,6 +3,7 @@
 
 import { dirname, normalize } from 'node:path/posix';
 import type { RepositoryFile } from './repository.ts';
+import { blocksOf } from './source-blocks.ts';
 import { maskSource } from './source-mask.ts';
 
 export interface Finding {
@@ -166,14 +167,9 @@ export function lineCount(file: RepositoryFile): number {
   return file.text.split('\n').length - (file.text.endsWith('\n') ? 1 : 0);
 }
 
-/** A brace block that is no function itself; a longer one inside a function makes that function too long anyway. */
-const declares = /^\s*(?:export\s+)?(?:abstract\s+)?(?:class|interface|type|import|export)\b/;
-const suite = /\b(?:describe|suite)\(/;
-const control = /^\s*(?:\}?\s*else\b|if\b|for\b|while\b|do\b|switch\b|try\b|\}?\s*catch\b|\}?\s*finally\b)/;
-
 export const keepsFunctionsShort: FileRule = (file) => {
   const found: Finding[] = [];
-  for (const block of blocksOf(file)) {
+  for (const block of blocksOf(file.text)) {
     const lines = block.lastLine - block.line + 1;
     if (!block.isFunction || lines <= functionLinesMax) continue;
     found.push({ path: file.path, line: block.line, text: `function of ${lines} lines, at most ${functionLinesMax}` });
@@ -182,46 +178,9 @@ export const keepsFunctionsShort: FileRule = (file) => {
 };
 
 export const staysFlat: FileRule = (file) =>
-  blocksOf(file)
+  blocksOf(file.text)
     .filter((block) => block.nesting >= nestingMax)
     .map((block) => ({ path: file.path, line: block.line, text: `nests ${block.nesting} deep, under ${nestingMax}` }));
-
-interface Block {
-  line: number;
-  lastLine: number;
-  isFunction: boolean;
-  /** Control blocks around and including this one, within its function. */
-  nesting: number;
-}
-
-function blocksOf(file: RepositoryFile): Block[] {
-  const { code } = maskSource(file.text);
-  const blocks: Block[] = [];
-  const open: Block[] = [];
-  let line = 1;
-  for (let at = 0; at < code.length; at += 1) {
-    const character = code[at];
-    if (character === '\n') line += 1;
-    if (character === '{') open.push(openBlock(code, at, line, open.at(-1)?.nesting ?? 0));
-    if (character !== '}') continue;
-    const block = open.pop();
-    if (block !== undefined) blocks.push({ ...block, lastLine: line });
-  }
-  return blocks;
-}
-
-function openBlock(code: string, at: number, line: number, outerNesting: number): Block {
-  const before = code.slice(0, at).trimEnd();
-  const header = before.slice(Math.max(before.lastIndexOf(';'), before.lastIndexOf('{'), before.lastIndexOf('}')) + 1);
-  const isArrow = before.endsWith('=>');
-  const isLiteral = !isArrow && /(?:[=(,:[?|&<]|\breturn|\bsatisfies\s+\w+|\$)$/.test(before);
-  const currentLine = before.slice(before.lastIndexOf('\n') + 1);
-  const isControl = !isArrow && !isLiteral && control.test(currentLine);
-  const isDeclaration = !isArrow && declares.test(header) && !/\bfunction\b/.test(header);
-  const isFunction = !isLiteral && !isControl && !isDeclaration && !suite.test(currentLine);
-  const nesting = isControl ? outerNesting + 1 : isFunction ? 0 : outerNesting;
-  return { line, lastLine: line, isFunction, nesting };
-}
 
 export const leavesEffectsToTheSeams: FileRule = (file) =>
   effectsAllowed.test(file.path) ? [] : occurrences(file, 'code', effects, (hit) => `uses ${hit} outside the seams`);
