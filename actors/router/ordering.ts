@@ -58,17 +58,19 @@ export class Ordering<Payload> {
 
   /** Removes a ready job for good. Returns the jobs that became ready by it, at most one per key. */
   leave(place: Place<Payload>): Place<Payload>[] {
-    assert.equal(place.blockedBy, 0, 'expected a job that leaves the barrier to be first under each of its keys');
+    assert(place.blockedBy === 0, 'expected a job that leaves the barrier to be first under each of its keys');
+    const { keys, next } = place;
     const released: Place<Payload>[] = [];
-    for (const [index, key] of place.keys.entries()) {
+    for (let index = 0; index < keys.length; index += 1) {
+      const key = keys[index] ?? '';
       const line = this.#lines.get(key);
-      assert.equal(line?.head, place, 'expected a job to leave the barrier once');
-      const successor = place.next[index];
+      assert(line !== undefined && line.head === place, 'expected a job to leave the barrier once');
+      const successor = next[index];
       if (successor === undefined) {
         this.#lines.delete(key);
         continue;
       }
-      if (line !== undefined) line.head = successor;
+      line.head = successor;
       successor.blockedBy -= 1;
       if (successor.blockedBy === 0) released.push(successor);
     }

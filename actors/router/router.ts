@@ -45,6 +45,8 @@ export class Router {
   readonly #committing = new Map<number, Recorded[]>();
   /** Results of lost sessions, until their jobs come again or are known to be done. */
   readonly #known = new Map<number, Settled>();
+  /** When the retry timer fires; undefined: it is not set. */
+  #retryTimerMs: number | undefined;
   #stopping = false;
 
   constructor(context: ActorContext<RouterMessage>, environment: Environment, delivery: Delivery) {
@@ -250,6 +252,7 @@ export class Router {
   }
 
   #releaseDue(): void {
+    this.#retryTimerMs = undefined;
     const nowMs = this.#context.clock.nowMs();
     const lanes = new Set<Lane<RoutedJob>>();
     for (let due = this.#retries.takeDue(nowMs); due !== undefined; due = this.#retries.takeDue(nowMs)) {
@@ -260,8 +263,11 @@ export class Router {
     this.#scheduleRetry();
   }
 
+  /** One timer for all: at the earliest retry, and left alone while that stays the same. */
   #scheduleRetry(): void {
     const earliestMs = this.#retries.earliestMs;
+    if (earliestMs === this.#retryTimerMs) return;
+    this.#retryTimerMs = earliestMs;
     if (earliestMs === undefined) this.#context.cancel(retryTimer);
     else {
       const delayMs = Math.max(0, earliestMs - this.#context.clock.nowMs());

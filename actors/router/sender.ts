@@ -1,9 +1,10 @@
 // The attempts of one router: starts them, keeps them while they are in flight, and judges how they ended. Deliveries
 // end outside of any message, so they are only noted there and taken over inside the next one.
 
-import type { Clock, SpanHandle } from '../../runtime/index.ts';
+import type { Clock, Counter, Histogram, SpanHandle } from '../../runtime/index.ts';
 import { destinationTypeLabel } from '../destinations/registry.ts';
 import type { Environment } from '../environment.ts';
+import type { WorkspaceHolder, WorkspaceIndex } from '../services/workspace.ts';
 import type { Delivery, DeliveryOutcome } from './delivery.ts';
 import type { Lane } from './lane.ts';
 import { judge, type RetryPolicy } from './retry.ts';
@@ -150,22 +151,36 @@ function spanEnd({ code }: DeliveryOutcome): Parameters<SpanHandle['end']>[0] {
 
 /** By destination type and outcome: never by anything there are many of. */
 class DeliveryMetrics {
-  readonly #environment: Environment;
-  readonly #jobs;
-  readonly #latency;
+  readonly #workspace: WorkspaceHolder;
+  readonly #attempts: Counter;
+  readonly #latency: Histogram;
+  /** Type labels by destination id, as of `#index`. */
+  readonly #types = new Map<string, string>();
+  #index: WorkspaceIndex | undefined;
 
-  constructor(environment: Environment) {
-    const { metrics } = environment.telemetry;
-    this.#environment = environment;
-    this.#jobs = metrics.counter('sluice_router_attempts_total', 'Committed attempts, by what became of the job');
+  constructor({ telemetry, workspace }: Environment) {
+    const { metrics } = telemetry;
+    this.#workspace = workspace;
+    this.#attempts = metrics.counter('sluice_router_attempts_total', 'Committed attempts, by what became of the job');
     this.#latency = metrics.histogram('sluice_router_delivery_latency_ms', 'Time from receipt to committed delivery');
   }
 
   count(routed: RoutedJob, settled: Settled, nowMs: number): void {
     const outcome = settled.status?.state ?? 'succeeded';
-    const { workspace } = this.#environment;
-    const type = destinationTypeLabel(workspace.current.destinationById(routed.lane.destinationId));
-    this.#jobs.add(1, { destination_type: type, outcome });
+    const type = this.#typeOf(routed.lane.destinationId);
+    this.#attempts.add(1, { destination_type: type, outcome });
     if (outcome === 'succeeded') this.#latency.record(nowMs - routed.job.receivedAtMs, { destination_type: type });
+  }
+
+  #typeOf(destinationId: string): string {
+    const index = this.#workspace.current;
+    if (index !== this.#index) this.#types.clear();
+    this.#index = index;
+    let type = this.#types.get(destinationId);
+    if (type === undefined) {
+      type = destinationTypeLabel(index.destinationById(destinationId));
+      this.#types.set(destinationId, type);
+    }
+    return type;
   }
 }
