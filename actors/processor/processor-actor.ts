@@ -14,6 +14,7 @@ import { type ActorContext, type ActorDefinition, defineActor, type StopReason }
 import { destinationTypeLabel } from '../destinations/registry.ts';
 import type { Environment } from '../environment.ts';
 import type { LedgerDelta } from '../storage/contract.ts';
+import { BytesBudget, bytesOf } from '../storage/demand.ts';
 import { type CommitSettled, type HandedJob, PartitionSession } from '../storage/partition-session.ts';
 import { type ProcessorMessage, processorKind } from './contract.ts';
 import { abortRefused, PipelineBatch, type PipelineContext, processJob } from './pipeline.ts';
@@ -27,18 +28,23 @@ const commitsInFlightMax = 2;
 const buildingBytesMax = 4 * 1024 * 1024;
 const rowBytesExpected = 700;
 const mailboxBytesMax = 64 * 1024 * 1024;
+/** Events that all processors of a thread hold. */
+const threadBytesMax = 128 * 1024 * 1024;
 
 export function processorDefinition(environment: Environment): ActorDefinition<ProcessorMessage> {
   const { settings } = environment;
-  const routes = new RouteTable(settings.router.isolation);
-  const count = processorCounter(environment);
+  const shared: Shared = {
+    routes: new RouteTable(settings.router.isolation),
+    budget: new BytesBudget(threadBytesMax),
+    count: processorCounter(environment),
+  };
   return defineActor<ProcessorMessage>({
     kind: processorKind,
     role: 'actors',
     idleMs: settings.processor.idleMs,
     mailbox: { bytesMax: mailboxBytesMax },
     create(context) {
-      const processor = new Processor(context, environment, routes, count);
+      const processor = new Processor(context, environment, shared);
       return {
         onStart: () => processor.open(),
         onMessage: (message) => processor.receive(message),
@@ -46,6 +52,14 @@ export function processorDefinition(environment: Environment): ActorDefinition<P
       };
     },
   });
+}
+
+/** What all processors of a thread have in common. */
+interface Shared {
+  routes: RouteTable;
+  budget: BytesBudget;
+  /** For metrics. */
+  count(ledger: readonly LedgerDelta[]): void;
 }
 
 interface InFlight {
@@ -60,8 +74,7 @@ interface InFlight {
 class Processor {
   readonly #context: ActorContext<ProcessorMessage>;
   readonly #environment: Environment;
-  readonly #routes: RouteTable;
-  readonly #count: (ledger: readonly LedgerDelta[]) => void;
+  readonly #shared: Shared;
   readonly #session: PartitionSession<ProcessorMessage>;
   #waiting: HandedJob[] = [];
   /** Jobs before this index of `waiting` are processed. */
@@ -71,20 +84,15 @@ class Processor {
   #pieces: HandedJob[][] = [];
   #continuing = false;
 
-  constructor(
-    context: ActorContext<ProcessorMessage>,
-    environment: Environment,
-    routes: RouteTable,
-    count: (ledger: readonly LedgerDelta[]) => void,
-  ) {
+  constructor(context: ActorContext<ProcessorMessage>, environment: Environment, shared: Shared) {
     this.#context = context;
     this.#environment = environment;
-    this.#routes = routes;
-    this.#count = count;
+    this.#shared = shared;
     const { settings, workspace } = environment;
     this.#session = new PartitionSession(context, {
       queue: 'gw',
       slots: settings.processor.slots,
+      budget: shared.budget,
       commitTimeoutMs: settings.postgres.statementTimeoutMs * 2,
       isReady: () => workspace.current.snapshot.version > 0,
     });
@@ -131,7 +139,7 @@ class Processor {
       if (this.#session.isOpen && this.#pieces.length === 0 && building !== undefined) {
         const results = building.takeResults();
         const reply = await this.#session.commitAndWait(results);
-        if (reply?.kind === 'committed') this.#count(results.ledger);
+        if (reply?.kind === 'committed') this.#shared.count(results.ledger);
       }
       await this.#session.settled();
     }
@@ -204,8 +212,12 @@ class Processor {
     if (inFlight === undefined) return;
     this.#inFlight.delete(message.ticket);
     if (verdict === 'committed') {
-      this.#count(inFlight.ledger);
-      this.#session.pull(inFlight.batch.jobs.length);
+      this.#shared.count(inFlight.ledger);
+      const { jobs } = inFlight.batch;
+      this.#session.release(
+        jobs.length,
+        jobs.reduce((sum, { job }) => sum + bytesOf(job), 0),
+      );
       return;
     }
     const refusal = message.reply?.kind === 'refused' ? message.reply : { reason: '', sqlState: '' };
@@ -254,7 +266,7 @@ class Processor {
   #pipelineContext(): PipelineContext {
     const { workspace, telemetry } = this.#environment;
     const nowMs = this.#context.clock.nowMs();
-    return { workspace: workspace.current, routes: this.#routes, tracing: telemetry.tracing, nowMs };
+    return { workspace: workspace.current, routes: this.#shared.routes, tracing: telemetry.tracing, nowMs };
   }
 
   /** The session is gone: storage hands out again whatever was not committed. */

@@ -89,6 +89,11 @@ export function idempotencyKey(job: Job, destinationId: string): string {
   return `${job.receivedAtMs.toString(36)}-${job.parentId}-${encodeURIComponent(destinationId)}`;
 }
 
+/** A payload is a view into all rows of its hand-out; a job that stays for long must not keep its neighbours' bytes. */
+export function ownPayload(job: Job): void {
+  if (job.payload.byteLength < job.payload.buffer.byteLength) job.payload = Uint8Array.from(job.payload);
+}
+
 export function settledBy(verdict: Verdict, routed: RoutedJob, outcome: DeliveryOutcome, nowMs: number): Settled {
   // A first attempt that simply succeeded is the compact case; a late success tells how late it was.
   if (verdict.state === 'succeeded' && routed.attempts === 1) return { status: undefined };

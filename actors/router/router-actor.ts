@@ -3,17 +3,21 @@
 import { type ActorDefinition, defineActor } from '../../runtime/index.ts';
 import { HttpClient } from '../../transport/index.ts';
 import type { Environment } from '../environment.ts';
+import { BytesBudget } from '../storage/demand.ts';
 import { type RouterMessage, routerKind } from './contract.ts';
 import { createHttpDelivery, type Delivery } from './delivery.ts';
 import { Router } from './router.ts';
 
 const mailboxBytesMax = 64 * 1024 * 1024;
+/** Jobs that all routers of a thread hold, also those that wait for a retry. */
+const threadBytesMax = 256 * 1024 * 1024;
 
 /** `deliveryFor`: how requests leave; by default HTTP, one client per thread. */
 export function routerDefinition(
   environment: Environment,
   deliveryFor: (nowMs: () => number) => Delivery = httpDelivery(environment),
 ): ActorDefinition<RouterMessage> {
+  const budget = new BytesBudget(threadBytesMax);
   return defineActor<RouterMessage>({
     kind: routerKind,
     role: 'actors',
@@ -21,7 +25,7 @@ export function routerDefinition(
     mailbox: { bytesMax: mailboxBytesMax },
     create(context) {
       const delivery = deliveryFor(() => context.clock.nowMs());
-      const router = new Router(context, environment, delivery);
+      const router = new Router(context, environment, delivery, budget);
       return {
         onStart: () => router.open(),
         onMessage: (message) => router.receive(message),

@@ -12,6 +12,7 @@
 import type { ActorContext, StopReason } from '../../runtime/index.ts';
 import type { Environment } from '../environment.ts';
 import { isTerminal, orderKeys } from '../job.ts';
+import { type BytesBudget, bytesOf } from '../storage/demand.ts';
 import { type CommitSettled, type HandedJob, PartitionSession } from '../storage/partition-session.ts';
 import type { RouterMessage } from './contract.ts';
 import type { Delivery } from './delivery.ts';
@@ -20,6 +21,7 @@ import { RetryQueue } from './retry-queue.ts';
 import {
   applyEarlier,
   createRoutedJob,
+  ownPayload,
   type Recorded,
   type RoutedJob,
   readRouterParameters,
@@ -49,7 +51,7 @@ export class Router {
   #retryTimerMs: number | undefined;
   #stopping = false;
 
-  constructor(context: ActorContext<RouterMessage>, environment: Environment, delivery: Delivery) {
+  constructor(context: ActorContext<RouterMessage>, environment: Environment, delivery: Delivery, budget: BytesBudget) {
     this.#context = context;
     this.#environment = environment;
     this.#delivery = delivery;
@@ -65,6 +67,7 @@ export class Router {
     this.#session = new PartitionSession(context, {
       queue: 'rt',
       slots: settings.router.slots,
+      budget,
       commitTimeoutMs: settings.postgres.statementTimeoutMs * 2,
       isReady: () => workspace.current.snapshot.version > 0,
     });
@@ -216,21 +219,24 @@ export class Router {
   #release(recorded: readonly Recorded[]): void {
     const lanes = new Set<Lane<RoutedJob>>();
     let freed = 0;
+    let freedBytes = 0;
     for (const { routed, settled } of recorded) {
       this.#sender.count(routed, settled);
       if (settled.status !== undefined && !isTerminal(settled.status.state)) {
         routed.retryTimeMs = settled.status.retryTimeMs;
+        ownPayload(routed.job);
         this.#ready(routed);
         lanes.add(routed.lane);
         continue;
       }
       freed += 1;
+      freedBytes += bytesOf(routed.job);
       this.#held.delete(routed.job.jobId);
       if (routed.place === undefined) continue;
       for (const { payload: next } of routed.lane.ordering.leave(routed.place)) this.#ready(next);
       lanes.add(routed.lane);
     }
-    this.#session.pull(freed);
+    this.#session.release(freed, freedBytes);
     for (const lane of lanes) this.#pump(lane);
     for (const lane of lanes) if (lane.isIdle && this.#lanes.size > 1) this.#lanes.delete(lane.destinationId);
     this.#scheduleRetry();

@@ -22,6 +22,7 @@ import {
   type StoredJobs,
   storageKind,
 } from './contract.ts';
+import { type BytesBudget, bytesOf, Demand } from './demand.ts';
 import { predecessorOf } from './done-runs.ts';
 import { readJobs } from './job-row.ts';
 
@@ -59,11 +60,15 @@ export interface SessionOptions {
   queue: QueueName;
   /** Jobs the actor may hold at once. */
   slots: number;
+  /** Shared by the thread's partitions of this kind. */
+  budget: BytesBudget;
   commitTimeoutMs: number;
   /** False: not yet, try again shortly (the workspace has not arrived on this thread). */
   isReady(): boolean;
 }
 
+/** Bytes of the jobs one partition holds. */
+const partitionBytesMax = 32 * 1024 * 1024;
 const reopenBackoffMsMin = 100;
 const reopenBackoffMsMax = 10_000;
 const readyRetryMs = 50;
@@ -76,6 +81,7 @@ export class PartitionSession<Message> {
   readonly #context: ActorContext<Message | SessionMessage>;
   readonly #options: SessionOptions;
   readonly #storage: ActorRef<StorageMessage>;
+  readonly #demand: Demand;
   readonly #unsettled = new Set<Promise<unknown>>();
   /** 0 = closed. */
   #session = 0;
@@ -90,6 +96,8 @@ export class PartitionSession<Message> {
     this.#context = context;
     this.#options = options;
     this.#storage = context.ref<StorageMessage>(storageKind, laneOf(options.queue, context.key));
+    const { slots, budget } = options;
+    this.#demand = new Demand({ slots, bytesMax: partitionBytesMax, budget });
   }
 
   get isOpen(): boolean {
@@ -111,8 +119,8 @@ export class PartitionSession<Message> {
     this.#session = 1 + random.integer(2 ** 48);
     this.#isInDoubt = false;
     this.#lastFreshId = -1;
-    this.#storage.tell({ kind: 'openPartition', queue: this.#options.queue, partition: key, session: this.#session });
-    this.pull(this.#options.slots);
+    this.#tell({ kind: 'openPartition', queue: this.#options.queue, partition: key, session: this.#session });
+    this.#pull();
   }
 
   /**
@@ -147,21 +155,24 @@ export class PartitionSession<Message> {
     }
     const statuses = new Map(message.statuses.map((status) => [status.jobId, status]));
     const handed: HandedJob[] = [];
+    let bytes = 0;
     let previousId = again ? -1 : Math.max(message.afterId, this.#lastFreshId);
     for (const job of readJobs(message.rows)) {
       const { jobId } = job;
       handed.push({ job, afterId: predecessorOf(jobId, previousId), again, status: statuses.get(jobId) });
+      bytes += bytesOf(job);
       if (!again) previousId = jobId;
     }
     if (!again) this.#lastFreshId = previousId;
+    this.#demand.handed(handed.length, bytes);
+    this.#pull();
     return handed;
   }
 
-  /** Demand for more jobs, as they leave the actor. */
-  pull(slots: number): void {
-    if (slots <= 0 || this.#session === 0) return;
-    const { queue } = this.#options;
-    this.#storage.tell({ kind: 'pullJobs', queue, partition: this.#context.key, session: this.#session, slots });
+  /** Jobs that left the actor for good: their room is asked for anew. `bytes`: the sum of their `bytesOf`. */
+  release(count: number, bytes: number): void {
+    this.#demand.released(count, bytes);
+    this.#pull();
   }
 
   /** Sends results; the answer comes back as `commitSettled` with the ticket returned here. */
@@ -209,6 +220,7 @@ export class PartitionSession<Message> {
   lose(reason: string): void {
     if (this.#session === 0) return;
     this.#session = 0;
+    this.#demand.reset();
     this.#losses += 1;
     const ceilingMs = Math.min(reopenBackoffMsMax, reopenBackoffMsMin * 2 ** (this.#losses - 1));
     const delayMs = reason === 'stale' && this.#losses === 1 ? 0 : ceilingMs * (0.5 + this.#context.random.next() / 2);
@@ -223,6 +235,20 @@ export class PartitionSession<Message> {
     const { queue } = this.#options;
     this.#storage.tell({ kind: 'closePartition', queue, partition: this.#context.key, session: this.#session });
     this.#session = 0;
+    this.#demand.reset();
+  }
+
+  #pull(): void {
+    if (this.#session === 0) return;
+    const slots = this.#demand.take();
+    if (slots === 0) return;
+    const { queue } = this.#options;
+    this.#tell({ kind: 'pullJobs', queue, partition: this.#context.key, session: this.#session, slots });
+  }
+
+  /** Without its demand a partition would wait forever, so a message that was refused here ends the session. */
+  #tell(message: StorageMessage): void {
+    if (!this.#storage.tell(message)) this.lose('storage cannot be reached');
   }
 
   #trust(): void {

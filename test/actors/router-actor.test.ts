@@ -248,6 +248,23 @@ test('never more requests to one destination than allowed, and one that stalls l
   await finish(run);
 });
 
+test('what a router holds is bounded in bytes, and everything is delivered all the same', async (t) => {
+  const run = setup(t, { settings: { router: { requestsInFlightMax: 1_000 } } });
+  run.destinations.answer = () => 'hold';
+  const text = 'x'.repeat(1024 * 1024);
+  run.add(
+    'rt',
+    Array.from({ length: 150 }, (_none, index) => job(`u${index}`, { payload: { text } })),
+  );
+  await run.advance(1_000);
+  const { heldCount } = run.destinations;
+  assert.ok(heldCount > 8 && heldCount <= 32, `holds ${heldCount} jobs of a mebibyte`);
+  run.destinations.answer = () => 200;
+  run.destinations.release();
+  await finish(run);
+  assert.equal(run.destinations.delivered().length, 150);
+});
+
 test('a status that storage refuses is stored without the text of the answer', async (t) => {
   const run = setup(t);
   run.destinations.answer = () => ({ code: 400, response: 'evil' });
