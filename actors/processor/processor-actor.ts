@@ -14,8 +14,13 @@ import { type ActorContext, type ActorDefinition, defineActor, type StopReason }
 import { destinationTypeLabel } from '../destinations/registry.ts';
 import type { Environment } from '../environment.ts';
 import type { LedgerDelta } from '../storage/contract.ts';
-import { BytesBudget, bytesOf } from '../storage/demand.ts';
-import { type CommitSettled, type HandedJob, PartitionSession } from '../storage/partition-session.ts';
+import {
+  BytesBudget,
+  bytesOf,
+  type CommitSettled,
+  type HandedJob,
+  PartitionSession,
+} from '../storage/partition-session.ts';
 import { type ProcessorMessage, processorKind } from './contract.ts';
 import { abortRefused, PipelineBatch, type PipelineContext, processJob } from './pipeline.ts';
 import { RouteTable } from './routes.ts';

@@ -143,6 +143,19 @@ export function resultsOf(recorded: readonly Recorded[]): Results {
   return { jobs: [], ...collectResults(jobs), ledger: ledger.take() };
 }
 
+const redactedResponse = JSON.stringify({ response: 'redacted: it cannot be stored' });
+
+/** The same results without what destinations said; undefined when there is nothing left to leave out. */
+export function redact(recorded: readonly Recorded[]): Recorded[] | undefined {
+  let isChanged = false;
+  const redacted = recorded.map(({ routed, settled: { status } }): Recorded => {
+    if (status === undefined || status.response === redactedResponse) return { routed, settled: { status } };
+    isChanged = true;
+    return { routed, settled: { status: { ...status, response: redactedResponse } } };
+  });
+  return isChanged ? redacted : undefined;
+}
+
 /** Field names as in spec/delivery.md 1.9. */
 function responseJson(routed: RoutedJob, outcome: DeliveryOutcome, reason: string | undefined): string {
   return JSON.stringify({

@@ -3,7 +3,7 @@
 import { type ActorDefinition, defineActor } from '../../runtime/index.ts';
 import { HttpClient } from '../../transport/index.ts';
 import type { Environment } from '../environment.ts';
-import { BytesBudget } from '../storage/demand.ts';
+import { BytesBudget } from '../storage/partition-session.ts';
 import { type RouterMessage, routerKind } from './contract.ts';
 import { createHttpDelivery, type Delivery } from './delivery.ts';
 import { Router } from './router.ts';

@@ -12,8 +12,13 @@
 import type { ActorContext, StopReason } from '../../runtime/index.ts';
 import type { Environment } from '../environment.ts';
 import { isTerminal, orderKeys } from '../job.ts';
-import { type BytesBudget, bytesOf } from '../storage/demand.ts';
-import { type CommitSettled, type HandedJob, PartitionSession } from '../storage/partition-session.ts';
+import {
+  type BytesBudget,
+  bytesOf,
+  type CommitSettled,
+  type HandedJob,
+  PartitionSession,
+} from '../storage/partition-session.ts';
 import type { RouterMessage } from './contract.ts';
 import type { Delivery } from './delivery.ts';
 import { Lane } from './lane.ts';
@@ -25,6 +30,7 @@ import {
   type Recorded,
   type RoutedJob,
   readRouterParameters,
+  redact,
   resultsOf,
   type Settled,
 } from './routed-job.ts';
@@ -244,17 +250,11 @@ export class Router {
 
   /** Only the answer's text can be what Postgres refuses: everything else in a status is ours. */
   #redact(recorded: readonly Recorded[]): void {
-    const redacted = JSON.stringify({ response: 'redacted: it cannot be stored' });
-    if (recorded.every(({ settled }) => settled.status === undefined || settled.status.response === redacted)) {
-      this.#session.lose('storage refuses plain statuses');
-      this.#recorded.unshift(...recorded);
-      this.#forget();
-      return;
-    }
-    for (const { routed, settled } of recorded) {
-      const { status } = settled;
-      this.#record(routed, status === undefined ? settled : { status: { ...status, response: redacted } });
-    }
+    const redacted = redact(recorded);
+    this.#recorded.unshift(...(redacted ?? recorded));
+    if (redacted !== undefined) return;
+    this.#session.lose('storage refuses plain statuses');
+    this.#forget();
   }
 
   #releaseDue(): void {

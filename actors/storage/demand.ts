@@ -41,10 +41,6 @@ export class Demand {
     this.#limits = limits;
   }
 
-  get heldBytes(): number {
-    return this.#heldBytes;
-  }
-
   handed(count: number, bytes: number): void {
     if (count === 0) return;
     this.#asked = Math.max(0, this.#asked - count);

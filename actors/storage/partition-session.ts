@@ -26,6 +26,8 @@ import { type BytesBudget, bytesOf, Demand } from './demand.ts';
 import { predecessorOf } from './done-runs.ts';
 import { readJobs } from './job-row.ts';
 
+export { BytesBudget, bytesOf } from './demand.ts';
+
 /** What a consumer actor receives for its session; its own messages come on top. */
 export type SessionMessage = ConsumerMessage | { kind: 'openSession' } | { kind: 'checkSession' } | CommitSettled;
 
@@ -102,10 +104,6 @@ export class PartitionSession<Message> {
 
   get isOpen(): boolean {
     return this.#session !== 0;
-  }
-
-  get commitsInFlight(): number {
-    return this.#unsettled.size;
   }
 
   /** From onStart and for `openSession`. A no-op when it is open already. */
