@@ -10,6 +10,7 @@ export * from './errors.ts';
 export { createMetrics, type MetricSnapshot, type ThreadMetrics } from './metrics.ts';
 export { createMetricsExport, type MetricsExport, type MetricsExportOptions } from './metrics-export.ts';
 export * from './placement.ts';
+export * from './rebalance.ts';
 export * from './runtime.ts';
 export * from './seams.ts';
 export { ActorSystem, type ActorSystemOptions } from './system.ts';

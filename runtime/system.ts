@@ -149,6 +149,11 @@ export class ActorSystem {
     }
   }
 
+  /** The thread an address lives in; undefined when no thread has its role. */
+  ownerOf(address: string): number | undefined {
+    return this.delivery.ownerOf(parseAddress(address));
+  }
+
   get placementEpoch(): number {
     return this.delivery.placement?.epoch ?? 0;
   }
