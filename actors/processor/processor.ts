@@ -1,0 +1,258 @@
+// The work of one processor, for one partition: pulls `gw` jobs, runs the pipeline over them, and commits what they
+// became together with the fact that they are done. Order of events is the order of commits, so all of it is a line:
+//
+//   waiting --process--> building --commit--> in flight (two at most, in order) --committed--> gone, slots pulled anew
+//                                                  |--refused--> pieces: halves, one commit at a time, until the event
+//                                                  |             that Postgres refuses is alone; it is aborted
+//                                                  \--lost-----> everything is forgotten, the session is opened anew
+//
+// While commits are in flight results gather in `building`: batches grow with load and need no timer.
+// A refusal is the one case in which the batch behind may be committed first. Rows are made so that Postgres takes them
+// (text is JSON-escaped, ids were stored before), so that it needs a fault of ours for a refusal to happen at all.
+
+import type { ActorContext, StopReason } from '../../runtime/index.ts';
+import type { Environment } from '../environment.ts';
+import type { LedgerDelta } from '../storage/contract.ts';
+import {
+  type BytesBudget,
+  bytesOf,
+  type CommitSettled,
+  type HandedJob,
+  PartitionSession,
+} from '../storage/partition-session.ts';
+import type { ProcessorMessage } from './contract.ts';
+import { abortRefused, PipelineBatch, type PipelineContext, processJob } from './pipeline.ts';
+import type { RouteTable } from './routes.ts';
+
+/** One slice: about two milliseconds of work at 25 to 30 µs per event of 1 KB. */
+const sliceJobsMax = 64;
+const sliceBytesMax = 128 * 1024;
+const commitsInFlightMax = 2;
+/** Rows waiting for a commit beyond this stop the processing until one has ended. */
+const buildingBytesMax = 4 * 1024 * 1024;
+const rowBytesExpected = 700;
+
+/** What all processors of a thread have in common. */
+export interface Shared {
+  routes: RouteTable;
+  budget: BytesBudget;
+  /** For metrics. */
+  count(ledger: readonly LedgerDelta[]): void;
+}
+
+interface InFlight {
+  batch: PipelineBatch;
+  ledger: readonly LedgerDelta[];
+  /** Part of a refused batch. */
+  isPiece: boolean;
+  /** Holds nothing but the abort of a refused event. */
+  isAbort: boolean;
+}
+
+export class Processor {
+  readonly #context: ActorContext<ProcessorMessage>;
+  readonly #environment: Environment;
+  readonly #shared: Shared;
+  readonly #session: PartitionSession<ProcessorMessage>;
+  #waiting: HandedJob[] = [];
+  /** Jobs before this index of `waiting` are processed. */
+  #next = 0;
+  #building: PipelineBatch | undefined;
+  readonly #inFlight = new Map<number, InFlight>();
+  #pieces: HandedJob[][] = [];
+  #continuing = false;
+
+  constructor(context: ActorContext<ProcessorMessage>, environment: Environment, shared: Shared) {
+    this.#context = context;
+    this.#environment = environment;
+    this.#shared = shared;
+    const { settings, workspace } = environment;
+    this.#session = new PartitionSession(context, {
+      queue: 'gw',
+      slots: settings.processor.slots,
+      budget: shared.budget,
+      commitTimeoutMs: settings.postgres.statementTimeoutMs * 2,
+      isReady: () => workspace.current.snapshot.version > 0,
+    });
+  }
+
+  open(): void {
+    this.#session.open();
+  }
+
+  receive(message: ProcessorMessage): void {
+    switch (message.kind) {
+      case 'jobsReady':
+        this.#session.wake();
+        return;
+      case 'openSession':
+        this.#session.open();
+        return;
+      case 'checkSession':
+        this.#session.check();
+        return;
+      case 'jobs': {
+        const handed = this.#session.accept(message);
+        if (handed === undefined) {
+          if (!this.#session.isOpen) this.#forget();
+          return;
+        }
+        for (const job of handed) this.#waiting.push(job);
+        break;
+      }
+      case 'commitSettled':
+        this.#settle(message);
+        break;
+      case 'continueProcessing':
+        this.#continuing = false;
+        break;
+    }
+    this.#work();
+  }
+
+  /** Results that are ready are still committed; jobs that were not begun are released with the session. */
+  async stop(reason: StopReason): Promise<void> {
+    if (reason !== 'restart' && reason !== 'parked') {
+      const building = this.#building;
+      if (this.#session.isOpen && this.#pieces.length === 0 && building !== undefined) {
+        const results = building.takeResults();
+        const reply = await this.#session.commitAndWait(results);
+        if (reply?.kind === 'committed') this.#shared.count(results.ledger);
+      }
+      await this.#session.settled();
+    }
+    this.#session.close();
+  }
+
+  #work(): void {
+    if (!this.#session.isOpen) return;
+    if (this.#pieces.length > 0 || this.#isPieceInFlight()) {
+      this.#commitPiece();
+      return;
+    }
+    this.#processSlice();
+    this.#commitBuilding();
+    if (this.#next < this.#waiting.length && !this.#isFull() && !this.#continuing) {
+      this.#continuing = true;
+      this.#context.pipeToSelf(Promise.resolve(), () => ({ kind: 'continueProcessing' }));
+    }
+  }
+
+  #processSlice(): void {
+    if (this.#next >= this.#waiting.length || this.#isFull()) return;
+    const batch = this.#building ?? new PipelineBatch(this.#bytesExpected());
+    this.#building = batch;
+    const context = this.#pipelineContext();
+    let bytes = 0;
+    for (let jobs = 0; jobs < sliceJobsMax && bytes < sliceBytesMax && !this.#isFull(); jobs += 1) {
+      const handed = this.#waiting[this.#next];
+      if (handed === undefined) break;
+      this.#next += 1;
+      bytes += handed.job.payload.byteLength;
+      processJob(handed, batch, context);
+    }
+    if (this.#next < this.#waiting.length) return;
+    this.#waiting = [];
+    this.#next = 0;
+  }
+
+  #commitBuilding(): void {
+    const batch = this.#building;
+    if (batch === undefined || batch.jobs.length === 0 || this.#inFlight.size >= commitsInFlightMax) return;
+    this.#building = undefined;
+    this.#commit(batch, { isPiece: false, isAbort: false });
+  }
+
+  /** One at a time and only when nothing else is under way: pieces must not overtake each other. */
+  #commitPiece(): void {
+    const jobs = this.#inFlight.size > 0 ? undefined : this.#pieces.shift();
+    if (jobs === undefined) return;
+    const batch = new PipelineBatch(0);
+    const context = this.#pipelineContext();
+    for (const handed of jobs) processJob(handed, batch, context);
+    this.#commit(batch, { isPiece: true, isAbort: false });
+  }
+
+  #commit(batch: PipelineBatch, origin: { isPiece: boolean; isAbort: boolean }): void {
+    const results = batch.takeResults();
+    const ticket = this.#session.commit(results);
+    this.#inFlight.set(ticket, { batch, ledger: results.ledger, ...origin });
+  }
+
+  #settle(message: CommitSettled): void {
+    const verdict = this.#session.settle(message);
+    const inFlight = this.#inFlight.get(message.ticket);
+    if (verdict === 'lost') {
+      // The answer to a commit of an older session says nothing about the work of this one.
+      if (!this.#session.isOpen) this.#forget();
+      return;
+    }
+    if (inFlight === undefined) return;
+    this.#inFlight.delete(message.ticket);
+    if (verdict === 'committed') {
+      this.#shared.count(inFlight.ledger);
+      const { jobs } = inFlight.batch;
+      this.#session.release(
+        jobs.length,
+        jobs.reduce((sum, { job }) => sum + bytesOf(job), 0),
+      );
+      return;
+    }
+    const refusal = message.reply?.kind === 'refused' ? message.reply : { reason: '', sqlState: '' };
+    this.#split(inFlight, `${refusal.reason} (${refusal.sqlState})`);
+  }
+
+  #split(refused: InFlight, reason: string): void {
+    const { jobs } = refused.batch;
+    const [first] = jobs;
+    this.#context.log.warn({ jobs: jobs.length, reason }, 'storage refused the results of a batch');
+    if (refused.isAbort || first === undefined) {
+      this.#session.lose(`storage refuses even an abort: ${reason}`);
+      this.#forget();
+      return;
+    }
+    if (jobs.length === 1) {
+      const batch = new PipelineBatch(0);
+      abortRefused(first, batch, reason, this.#context.clock.nowMs());
+      this.#commit(batch, { isPiece: true, isAbort: true });
+      return;
+    }
+    const middle = jobs.length >>> 1;
+    const halves = [jobs.slice(0, middle), jobs.slice(middle)];
+    if (refused.isPiece) this.#pieces.unshift(...halves);
+    else this.#pieces.push(...halves);
+  }
+
+  #isPieceInFlight(): boolean {
+    for (const { isPiece } of this.#inFlight.values()) if (isPiece) return true;
+    return false;
+  }
+
+  #isFull(): boolean {
+    return (this.#building?.byteLength ?? 0) >= buildingBytesMax;
+  }
+
+  #bytesExpected(): number {
+    let bytes = 0;
+    const end = Math.min(this.#waiting.length, this.#next + sliceJobsMax);
+    for (let index = this.#next; index < end; index += 1) {
+      bytes += rowBytesExpected + (this.#waiting[index]?.job.payload.byteLength ?? 0);
+    }
+    return Math.min(bytes, buildingBytesMax);
+  }
+
+  #pipelineContext(): PipelineContext {
+    const { workspace, telemetry } = this.#environment;
+    const nowMs = this.#context.clock.nowMs();
+    return { workspace: workspace.current, routes: this.#shared.routes, tracing: telemetry.tracing, nowMs };
+  }
+
+  /** The session is gone: storage hands out again whatever was not committed. */
+  #forget(): void {
+    this.#waiting = [];
+    this.#next = 0;
+    this.#building = undefined;
+    this.#inFlight.clear();
+    this.#pieces = [];
+  }
+}
