@@ -67,7 +67,7 @@ export function createHttpDelivery(client: HttpClient, options: HttpDeliveryOpti
           origin: target.origin,
           path: target.path,
           method: delivery.request.method,
-          headers: headersOf(delivery),
+          headers: headersOf(delivery, target.authorization),
           body: hasBody ? delivery.body : null,
           timeoutMs: options.timeoutMs,
         },
@@ -80,13 +80,32 @@ export function createHttpDelivery(client: HttpClient, options: HttpDeliveryOpti
   };
 }
 
+interface Target {
+  origin: string;
+  path: string;
+  /** From `https://user:password@host/`, unless the headers say something else. */
+  authorization: string | undefined;
+}
+
 /** Origin and path with the descriptor's params, or undefined when the endpoint is no URL we can send to. */
-export function targetOf(request: RequestDescriptor): { origin: string; path: string } | undefined {
+function targetOf(request: RequestDescriptor): Target | undefined {
   if (!URL.canParse(request.endpoint)) return undefined;
   const url = new URL(request.endpoint);
   if (url.protocol !== 'http:' && url.protocol !== 'https:') return undefined;
   for (const [name, value] of Object.entries(request.params)) url.searchParams.append(name, printParam(value));
-  return { origin: url.origin, path: url.pathname + url.search };
+  return { origin: url.origin, path: url.pathname + url.search, authorization: authorizationOf(url, request) };
+}
+
+function authorizationOf(url: URL, request: RequestDescriptor): string | undefined {
+  if (url.username === '' && url.password === '') return undefined;
+  if (Object.keys(request.headers).some((name) => name.toLowerCase() === 'authorization')) return undefined;
+  try {
+    const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+    return `Basic ${Buffer.from(credentials).toString('base64')}`;
+  } catch {
+    // A stray percent sign: what is there cannot be credentials, and the destination will say so.
+    return undefined;
+  }
 }
 
 /** Strings as they are, structures as JSON, the rest printed (spec/delivery.md 1.8). */
@@ -95,7 +114,7 @@ function printParam(value: unknown): string {
   return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);
 }
 
-export function headersOf(delivery: DeliveryRequest): string[] {
+function headersOf(delivery: DeliveryRequest, authorization: string | undefined): string[] {
   const { request } = delivery;
   const headers: string[] = [];
   let hasContentType = request.format === 'NONE';
@@ -108,6 +127,7 @@ export function headersOf(delivery: DeliveryRequest): string[] {
   if (!hasContentType) headers.push('Content-Type', contentTypes[request.format]);
   if (request.format === 'GZIP') headers.push('Content-Encoding', 'gzip');
   headers.push('User-Agent', 'RudderLabs', 'Idempotency-Key', delivery.idempotencyKey);
+  if (authorization !== undefined) headers.push('Authorization', authorization);
   if (delivery.traceparent !== undefined) headers.push('traceparent', delivery.traceparent);
   return headers;
 }
@@ -126,7 +146,7 @@ const ownHeaders: ReadonlySet<string> = new Set([
   'expect',
 ]);
 
-export function readOutcome(outcome: OutboundOutcome, nowMs: number): DeliveryOutcome {
+function readOutcome(outcome: OutboundOutcome, nowMs: number): DeliveryOutcome {
   if (!outcome.ok) {
     const { code, message } = outcome.error;
     if (code === 'HTTP_INVALID_REQUEST') return unsendable(message);

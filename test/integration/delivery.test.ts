@@ -223,6 +223,19 @@ test('an answer that is no text is not kept', async (t) => {
   assert.equal((await deliver(url)).response, 'redacted due to unsupported content-type');
 });
 
+test('credentials in the address become Basic auth, unless the headers bring their own', async (t) => {
+  const { deliver } = setup(t);
+  const got: (string | undefined)[] = [];
+  const { url } = await listen(t, (request, response) => {
+    got.push(request.headers.authorization);
+    response.end();
+  });
+  const withUser = url.replace('http://', 'http://ann:p%40ss@');
+  await deliver(withUser);
+  await deliver(withUser, { headers: { Authorization: 'Bearer x' } });
+  assert.deepEqual(got, [`Basic ${Buffer.from('ann:p@ss').toString('base64')}`, 'Bearer x']);
+});
+
 test('redirects are not followed', async (t) => {
   const { deliver } = setup(t);
   let requests = 0;
