@@ -3,7 +3,6 @@
 
 import type { ActorDefinition, ActorLog, ActorRef, MailboxOptions, SupervisionOptions } from './actor.ts';
 import type { ActorAddress } from './address.ts';
-import type { Cell } from './cell.ts';
 import type { DeadLetterReason } from './dead-letters.ts';
 import type { RuntimeError } from './errors.ts';
 import type { Mail } from './mail.ts';
@@ -49,8 +48,8 @@ export interface CellHost {
   answerFailure(mail: Mail, error: RuntimeError): void;
   /** Counts a dead letter and fails its ask, with `error` or what the reason stands for. */
   bury(mail: Mail, to: ActorAddress, reason: DeadLetterReason, error?: RuntimeError): void;
-  /** The cell has stopped for good; its next message makes a new one. */
-  forget(cell: Cell): void;
+  /** The actor has stopped for good; its next message makes a new one. */
+  forget(address: ActorAddress): void;
   /** Sends on what reached an actor that has moved. */
   reroute(mail: Mail, to: ActorAddress): void;
   /** A span for this message, when its trace is sampled. */
@@ -66,8 +65,6 @@ export interface ActorType {
   readonly idleMs: number;
   readonly isInteractive: boolean;
   readonly host: CellHost;
-  /** The resident actors of this kind in this thread, by key. */
-  readonly cells: Map<string, Cell>;
 }
 
 export function createActorType(definition: ActorDefinition<never>, host: CellHost): ActorType {
@@ -80,6 +77,5 @@ export function createActorType(definition: ActorDefinition<never>, host: CellHo
     idleMs: definition.idleMs ?? idleMsDefault,
     isInteractive: definition.priority === 'interactive',
     host,
-    cells: new Map(),
   };
 }

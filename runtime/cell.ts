@@ -361,7 +361,7 @@ export class Cell implements Schedulable {
     }
     if (request?.reason === 'passivated') this.host.counters.passivated += 1;
     this.state = 'stopped';
-    this.host.forget(this);
+    this.host.forget(this.address);
     for (let mail = this.mailbox?.shift(); mail !== undefined; mail = this.mailbox?.shift()) {
       if (mail.self !== undefined) continue;
       if (request?.reason === 'migrating') this.host.reroute(mail, this.address);

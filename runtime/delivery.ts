@@ -3,19 +3,24 @@
 // to it, a typed error.
 
 import { decode, type Envelope, encodeBody, isCrossingError, type Link, toCrossingError } from '../transport/index.ts';
-import type { LocalRef } from './actor-ref.ts';
 import type { ActorAddress } from './address.ts';
 import { formatAddress } from './address.ts';
 import type { AskOutcome, Asks } from './asks.ts';
 import type { Cell } from './cell.ts';
 import { codeByReason, type DeadLetterReason, type DeadLetters } from './dead-letters.ts';
+import { asError, codeOf, copyOf, encodeMessage, envelopeTo, nobody } from './envelopes.ts';
 import { asRuntimeError, RuntimeError, rebuild } from './errors.ts';
-import { deepFreeze } from './freeze.ts';
 import type { Holds } from './holds.ts';
 import { Mail } from './mail.ts';
 import type { Placement } from './placement.ts';
 import type { Registry } from './registry.ts';
 import type { Clock } from './seams.ts';
+
+/** A reference as delivery sees it: an address, and the cell it was last found in when that is in this thread. */
+export interface Target {
+  readonly address: ActorAddress;
+  cell: Cell | undefined;
+}
 
 export interface DeliveryParts {
   threadId: number;
@@ -48,7 +53,7 @@ export class Delivery {
   }
 
   /** False = refused, already buried. Throws for a kind nobody knows and for what cannot be encoded. */
-  send(ref: LocalRef<never>, mail: Mail): boolean {
+  send(ref: Target, mail: Mail): boolean {
     const { cell } = ref;
     if (cell !== undefined && cell.state !== 'stopped' && this.state === 'open' && this.parts.holds.size === 0) {
       return this.deliverHere(cell, mail);
@@ -60,7 +65,7 @@ export class Delivery {
     return this.route(ref.address, mail, ref);
   }
 
-  ask(ref: LocalRef<never>, mail: Mail, timeoutMs: number, outcome: AskOutcome): void {
+  ask(ref: Target, mail: Mail, timeoutMs: number, outcome: AskOutcome): void {
     try {
       mail.askId = this.parts.asks.open(ref.address, timeoutMs, outcome);
       mail.deadlineMs = this.parts.clock.nowMs() + timeoutMs;
@@ -167,7 +172,7 @@ export class Delivery {
 
   ownerOf(address: ActorAddress): number | undefined {
     const { registry, roles, threadId } = this.parts;
-    const type = registry.types.get(address.kind);
+    const type = registry.typeOf(address.kind);
     const role = type?.role ?? roles[address.kind];
     if (role === undefined) {
       throw new RuntimeError('UNKNOWN_KIND', `expected a defined kind of actor, got ${JSON.stringify(address.kind)}`);
@@ -181,16 +186,15 @@ export class Delivery {
     return this.links.get(owner)?.send(envelopeTo('system', address, epoch, emptyBody)) ?? false;
   }
 
-  private route(address: ActorAddress, mail: Mail, ref: LocalRef<never> | undefined): boolean {
+  private route(address: ActorAddress, mail: Mail, ref: Target | undefined): boolean {
     const { holds } = this.parts;
     if (holds.size === 0 || !holds.isHeld(address)) return this.routeUnheld(address, mail, ref);
     return this.keepHeld(address, mail) || this.refuse(mail, address, 'mailbox-full');
   }
 
-  private routeUnheld(address: ActorAddress, mail: Mail, ref: LocalRef<never> | undefined): boolean {
+  private routeUnheld(address: ActorAddress, mail: Mail, ref: Target | undefined): boolean {
     const { registry, threadId } = this.parts;
-    const type = registry.types.get(address.kind);
-    const resident = type?.cells.get(address.key);
+    const resident = registry.find(address.kind, address.key);
     if (resident !== undefined) {
       if (ref !== undefined) ref.cell = resident;
       return this.deliverHere(resident, mail);
@@ -198,6 +202,7 @@ export class Delivery {
     const owner = this.ownerOf(address);
     if (owner === undefined) return this.refuse(mail, address, 'thread-lost');
     if (owner !== threadId) return this.sendOver(owner, address, mail);
+    const type = registry.typeOf(address.kind);
     if (type === undefined) {
       throw new RuntimeError('UNKNOWN_KIND', `expected thread ${threadId} to define ${JSON.stringify(address.kind)}`);
     }
@@ -292,8 +297,7 @@ export class Delivery {
       mail.deadlineMs = envelope.deadlineMs;
       mail.replyTo = link;
     }
-    const type = this.parts.registry.types.get(envelope.toKind);
-    const resident = type?.cells.get(envelope.toKey);
+    const resident = this.parts.registry.find(envelope.toKind, envelope.toKey);
     if (resident !== undefined && this.parts.holds.size === 0) resident.deliver(mail);
     else if (this.state === 'closed') this.bury(mail, { kind: envelope.toKind, key: envelope.toKey }, 'stopped');
     else this.reroute(mail, { kind: envelope.toKind, key: envelope.toKey }, true);
@@ -312,42 +316,4 @@ export class Delivery {
     const error = isCrossingError(form) ? rebuild(form) : new RuntimeError('HANDLER_FAILED', 'the ask failed');
     this.parts.asks.fail(envelope.askId, error);
   }
-}
-
-const nobody: ActorAddress = Object.freeze({ kind: '', key: '' });
-
-function envelopeTo(type: Envelope['type'], to: ActorAddress, askId: number, body: Uint8Array): Envelope {
-  return {
-    type,
-    toKind: to.kind,
-    toKey: to.key,
-    fromKind: '',
-    fromKey: '',
-    askId,
-    deadlineMs: 0,
-    traceparent: '',
-    body,
-  };
-}
-
-function encodeMessage(message: unknown): Uint8Array {
-  try {
-    return encodeBody(message);
-  } catch (error) {
-    throw asRuntimeError(error);
-  }
-}
-
-/** As if it had crossed a thread, and frozen, so that a test sees who writes into what is not his. */
-function copyOf(value: unknown): unknown {
-  return deepFreeze(decode(encodeMessage(value)));
-}
-
-function asError(error: unknown): Error {
-  const known = asRuntimeError(error);
-  return known instanceof Error ? known : new Error(String(known));
-}
-
-function codeOf(error: Error): string {
-  return error instanceof RuntimeError ? error.code : 'HANDLER_FAILED';
 }

@@ -64,7 +64,7 @@ export class HandOvers {
   }
 
   private cellOf(address: ActorAddress): Cell | undefined {
-    return this.registry.types.get(address.kind)?.cells.get(address.key);
+    return this.registry.find(address.kind, address.key);
   }
 
   private fencesOf(name: string): Set<number> {

@@ -2,7 +2,7 @@
 // number. Once a second a sweep looks at all of them; it also finds out who used the most time.
 
 import type { ActorType } from './actor-type.ts';
-import { formatAddress } from './address.ts';
+import { type ActorAddress, formatAddress } from './address.ts';
 import { Cell } from './cell.ts';
 import type { Clock } from './seams.ts';
 import { CallbackWait, type Timers } from './timers.ts';
@@ -27,8 +27,14 @@ export interface RegistryOptions {
   swept(): void;
 }
 
+/** A kind and those of it that live here, by key. */
+interface Residents {
+  readonly type: ActorType;
+  readonly cells: Map<string, Cell>;
+}
+
 export class Registry {
-  readonly types = new Map<string, ActorType>();
+  private readonly kinds = new Map<string, Residents>();
   hot: readonly HotActor[] = [];
   private residents = 0;
   private readonly options: RegistryOptions;
@@ -43,24 +49,39 @@ export class Registry {
     return this.residents;
   }
 
+  define(type: ActorType): void {
+    this.kinds.set(type.kind, { type, cells: new Map() });
+  }
+
+  typeOf(kind: string): ActorType | undefined {
+    return this.kinds.get(kind)?.type;
+  }
+
+  find(kind: string, key: string): Cell | undefined {
+    return this.kinds.get(kind)?.cells.get(key);
+  }
+
+  countsByKind(): Record<string, number> {
+    return Object.fromEntries([...this.kinds].map(([kind, { cells }]) => [kind, cells.size]));
+  }
+
+  /** The kind must be defined here, and no such actor live yet. */
   create(type: ActorType, key: string): Cell {
     const nowMs = this.options.clock.monotonicMs();
     const cell = new Cell(type, key, nowMs);
-    type.cells.set(key, cell);
+    this.kinds.get(type.kind)?.cells.set(key, cell);
     this.residents += 1;
     if (this.sweepWait.place < 0) this.options.timers.add(this.sweepWait, sweepMs);
     if (this.residents > this.options.residentsMax && nowMs >= this.nextEvictionMs) this.evict(nowMs);
     return cell;
   }
 
-  forget(cell: Cell): void {
-    if (cell.type.cells.get(cell.address.key) !== cell) return;
-    cell.type.cells.delete(cell.address.key);
-    this.residents -= 1;
+  forget({ kind, key }: ActorAddress): void {
+    if (this.kinds.get(kind)?.cells.delete(key) === true) this.residents -= 1;
   }
 
   *cells(): Iterable<Cell> {
-    for (const type of this.types.values()) yield* type.cells.values();
+    for (const { cells } of this.kinds.values()) yield* cells.values();
   }
 
   private sweep(): void {

@@ -203,8 +203,6 @@ export class ActorSystem {
   }
 
   stats(): SystemStats {
-    const actorsByKind: Record<string, number> = {};
-    for (const type of this.registry.types.values()) actorsByKind[type.kind] = type.cells.size;
     const parked: string[] = [];
     const backingOff: string[] = [];
     for (const cell of this.registry.cells()) {
@@ -216,7 +214,7 @@ export class ActorSystem {
       role: this.role,
       placementEpoch: this.placementEpoch,
       actors: this.registry.size,
-      actorsByKind,
+      actorsByKind: this.registry.countsByKind(),
       parked,
       backingOff,
       mailboxDepth: this.mailboxes.budget.messages,
@@ -235,10 +233,10 @@ export class ActorSystem {
   /** Adds a kind, which no message may have named before; those of other roles are ignored. */
   define(definition: ActorDefinition<never>): void {
     if (definition.role !== this.role) return;
-    if (this.registry.types.has(definition.kind)) {
+    if (this.registry.typeOf(definition.kind) !== undefined) {
       throw new TypeError(`expected each kind of actor to be defined once, got ${definition.kind} twice`);
     }
-    this.registry.types.set(definition.kind, createActorType(definition, this.host));
+    this.registry.define(createActorType(definition, this.host));
   }
 
   private createHost(options: ActorSystemOptions): CellHost {
@@ -256,7 +254,7 @@ export class ActorSystem {
       answer: (mail, value) => delivery.answer(mail, value),
       answerFailure: (mail, error) => delivery.answerFailure(mail, error),
       bury: (mail, to, reason, error) => delivery.bury(mail, to, reason, error),
-      forget: (cell) => this.registry.forget(cell),
+      forget: (address) => this.registry.forget(address),
       reroute: (mail, to: ActorAddress) => delivery.reroute(mail, to),
       startSpan: (mail, kind) => (tracing?.enabled === true ? startSpan(tracing, mail, kind) : undefined),
     };

@@ -1,9 +1,7 @@
 // One simulated run per seed: a busy time with faults, a quiet time in which everything must recover, a drain, and the
-// invariants. Also a program: `npm run simulate -- --seeds N [--seed S]`; a failure prints the one command that replays it.
+// invariants. Run many by `npm run simulate` (main.ts) or as a test.
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
 import { type DeadLetter, deadLetterChannel, seededRandom } from '../../runtime/index.ts';
 import { Invariants, type Job } from './invariants.ts';
 import { Database, definitionsFor, kindRoles, type StoreMessage, storeKey, type Talk } from './workload.ts';
@@ -181,22 +179,3 @@ class Client {
     return this.world.threadOf(0).system.ref<StoreMessage>('store', storeKey);
   }
 }
-
-async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { seeds: { type: 'string' }, seed: { type: 'string' } } });
-  const first = Number(values.seed ?? 1);
-  const count = Number(values.seeds ?? (values.seed === undefined ? 200 : 1));
-  const totals = { steps: 0, kills: 0, moves: 0, deliveries: 0, asks: 0 };
-  for (let seed = first; seed < first + count; seed += 1) {
-    const result = await runSimulation(seed);
-    for (const name of ['steps', 'kills', 'moves', 'deliveries', 'asks'] as const) totals[name] += result[name];
-    if (result.violations.length === 0) continue;
-    const report = [...result.lastEvents, '', `seed ${seed} failed:`, ...result.violations.slice(0, 20)];
-    process.stderr.write(`${report.join('\n')}\nreplay: npm run simulate -- --seeds 1 --seed ${seed}\n`);
-    process.exitCode = 1;
-    return;
-  }
-  process.stdout.write(`${JSON.stringify({ seeds: count, first, ...totals, violations: 0 })}\n`);
-}
-
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main();

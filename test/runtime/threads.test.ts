@@ -1,0 +1,260 @@
+// What holds between threads, with real systems over memory links: answers and errors cross, a lost thread rejects its
+// asks, a moved actor keeps order, and the codes of refusals survive.
+
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import {
+  type ActorDefinition,
+  ActorSystem,
+  chooseMoves,
+  defineActor,
+  type MoveControl,
+  moveActor,
+  type PlacementTable,
+  RuntimeError,
+  realTurn,
+  seamsOf,
+  seededRandom,
+  VirtualClock,
+  VirtualExecutor,
+} from '../../runtime/index.ts';
+import { createMemoryLinks, type Link } from '../../transport/index.ts';
+
+const silent = () => undefined;
+const log = { debug: silent, info: silent, warn: silent, error: silent };
+
+/** Threads 0..n-1 of one role; everything runs in `settle`. */
+function setup(t: TestContext, count: number, definitions: readonly ActorDefinition<never>[], pins = {}) {
+  const clock = new VirtualClock();
+  const executor = new VirtualExecutor();
+  const ids = Array.from({ length: count }, (_, index) => index);
+  const table: PlacementTable = { epoch: 1, threadsByRole: { worker: ids }, pins };
+  const links = new Map<string, Link>();
+  const systems = ids.map((threadId) => {
+    const seams = seamsOf(clock, executor, seededRandom(threadId));
+    const roles = { echo: 'worker', sender: 'worker', ghost: 'nowhere' };
+    const system = new ActorSystem({ threadId, role: 'worker', definitions, roles, seams, log });
+    system.setPlacement(table);
+    return system;
+  });
+  const at = (threadId: number): ActorSystem => {
+    const system = systems[threadId];
+    assert.ok(system);
+    return system;
+  };
+  for (const one of ids) {
+    for (const other of ids.slice(one + 1)) {
+      const pair = createMemoryLinks({
+        threads: [one, other],
+        schedule: (deliver) => executor.nextTurn(deliver),
+        link: { bodyBytesMax: 64 * 1024 },
+      });
+      links.set(`${one}>${other}`, pair[0]);
+      links.set(`${other}>${one}`, pair[1]);
+      at(one).attachLink(pair[0]);
+      at(other).attachLink(pair[1]);
+    }
+  }
+  const settle = async (): Promise<void> => {
+    for (let quiet = 0; quiet < 3; ) {
+      quiet = executor.runTurn() ? 0 : quiet + 1;
+      await realTurn();
+    }
+  };
+  t.after(() => Promise.all([...systems.map((system) => system.drain(0)), settle().then(() => clock.fireNext())]));
+  return { clock, at, settle, table, links, systems };
+}
+
+function codeOf(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    (value) => value,
+    (error: unknown) => (error instanceof RuntimeError ? error.code : error),
+  );
+}
+
+type Order = { kind: 'double'; value: number } | { kind: 'fail' } | { kind: 'refuse' } | { kind: 'wait' };
+
+const echo = defineActor<Order>({
+  kind: 'echo',
+  role: 'worker',
+  create: (context) => ({
+    onMessage: (message) => {
+      if (message.kind === 'fail') throw new Error('asked to');
+      if (message.kind === 'double') context.reply(message.value * 2);
+      if (message.kind === 'wait') context.replier();
+      if (message.kind === 'refuse') {
+        context.replier().fail(Object.assign(new Error('away'), { code: 'STORAGE_UNAVAILABLE', retryable: true }));
+      }
+    },
+  }),
+});
+
+test('answers and errors cross threads with their codes', async (t) => {
+  const { at, settle } = setup(t, 2, [echo], { 'echo/a': 1 });
+  const ref = at(0).ref<Order>('echo', 'a');
+  const double = codeOf(ref.ask({ kind: 'double', value: 4 }, { timeoutMs: 100 }));
+  const refused = ref.ask({ kind: 'refuse' }, { timeoutMs: 100 });
+  const shape = refused.catch((error: RuntimeError) => ({ code: error.code, retryable: error.retryable }));
+  const failed = codeOf(ref.ask({ kind: 'fail' }, { timeoutMs: 100 }));
+  await settle();
+  assert.equal(await double, 8);
+  assert.deepEqual(await shape, { code: 'STORAGE_UNAVAILABLE', retryable: true });
+  assert.equal(await failed, 'HANDLER_FAILED');
+  assert.equal(at(0).stats().actors, 0);
+  assert.equal(at(1).stats().actors, 1);
+});
+
+test('the loss of a thread rejects the asks that went to it, and later ones at once', async (t) => {
+  const { at, settle } = setup(t, 2, [echo], { 'echo/a': 1 });
+  const ref = at(0).ref<Order>('echo', 'a');
+  const pending = codeOf(ref.ask({ kind: 'wait' }, { timeoutMs: 60_000 }));
+  await settle();
+  at(0).detachLink(1, 'it was killed');
+  assert.equal(await pending, 'THREAD_LOST');
+  assert.equal(await codeOf(ref.ask({ kind: 'wait' }, { timeoutMs: 60_000 })), 'THREAD_LOST');
+  assert.equal(ref.tell({ kind: 'wait' }), false);
+  assert.equal(at(0).stats().deadLetters['thread-lost'], 2);
+});
+
+test('a closed link counts as a lost thread', async (t) => {
+  const { at, settle, links } = setup(t, 2, [echo], { 'echo/a': 1 });
+  const pending = codeOf(at(0).ref<Order>('echo', 'a').ask({ kind: 'wait' }, { timeoutMs: 60_000 }));
+  await settle();
+  links.get('1>0')?.close();
+  await settle();
+  assert.equal(await pending, 'THREAD_LOST');
+});
+
+test('an oversized body and a role without threads are refused with their codes', async (t) => {
+  const { at } = setup(t, 2, [echo], { 'echo/a': 1 });
+  const large = { kind: 'double', value: new Uint8Array(65 * 1024) };
+  assert.throws(() => at(0).ref('echo', 'a').tell(large), { code: 'BODY_TOO_LARGE' });
+  assert.equal(await codeOf(at(0).ref('echo', 'a').ask(large, { timeoutMs: 10 })), 'BODY_TOO_LARGE');
+  assert.equal(await codeOf(at(0).ref('ghost', 'a').ask(1, { timeoutMs: 10 })), 'THREAD_LOST');
+});
+
+test('a full link refuses visibly, and everything it took arrives', async (t) => {
+  let heard = 0;
+  const ear = defineActor<number>({
+    kind: 'echo',
+    role: 'worker',
+    mailbox: { capacity: 10_000 },
+    create: () => ({
+      onMessage: () => {
+        heard += 1;
+      },
+    }),
+  });
+  const { at, settle } = setup(t, 2, [ear], { 'echo/a': 1 });
+  const ref = at(0).ref<number>('echo', 'a');
+  let taken = 0;
+  for (let index = 0; index < 5000; index += 1) if (ref.tell(index)) taken += 1;
+  assert.ok(taken < 5000);
+  assert.equal(at(0).stats().deadLetters['link-overloaded'], 5000 - taken);
+  await settle();
+  assert.equal(heard, taken);
+});
+
+function controlsOf(systems: readonly ActorSystem[]): MoveControl[] {
+  return systems.map((system) => ({
+    threadId: system.threadId,
+    hold: async (address, epoch) => system.hold(address, epoch),
+    handOver: (address, epoch, options) => system.handOver(address, epoch, options),
+    release: async (address, epoch, table) => system.release(address, epoch, table),
+  }));
+}
+
+test('a move under traffic loses nothing and keeps the order of each sender', async (t) => {
+  const heard = new Map<string, number[]>();
+  const stops: string[] = [];
+  const ear = defineActor<{ from: string; value: number }>({
+    kind: 'echo',
+    role: 'worker',
+    create: () => ({
+      onMessage: async ({ from, value }) => {
+        await Promise.resolve();
+        heard.set(from, [...(heard.get(from) ?? []), value]);
+      },
+      onStop: (reason) => {
+        stops.push(reason);
+      },
+    }),
+  });
+  const { at, settle, systems, table } = setup(t, 3, [ear], { 'echo/a': 1 });
+  const tellAll = (value: number): void => {
+    for (const system of systems) {
+      assert.equal(system.ref('echo', 'a').tell({ from: `t${system.threadId}`, value }), true);
+    }
+  };
+  for (let value = 0; value < 20; value += 1) tellAll(value);
+  let inForce = table;
+  const move = moveActor({
+    address: 'echo/a',
+    from: 1,
+    to: 2,
+    table,
+    controls: controlsOf(systems),
+    decided: (next) => {
+      inForce = next;
+    },
+  });
+  for (let value = 20; value < 40; value += 1) tellAll(value);
+  await settle();
+  const outcome = await move;
+  for (let value = 40; value < 60; value += 1) tellAll(value);
+  await settle();
+  assert.equal(outcome.isMoved, true);
+  assert.deepEqual(inForce.pins, { 'echo/a': 2 });
+  assert.deepEqual([at(1).stats().actors, at(2).stats().actors], [0, 1]);
+  assert.deepEqual(stops, ['migrating']);
+  const expected = Array.from({ length: 60 }, (_, value) => value);
+  for (const threadId of [0, 1, 2]) assert.deepEqual(heard.get(`t${threadId}`), expected);
+});
+
+test('a move whose owner cannot stop in time is called off, and the actor stays', async (t) => {
+  const { at, settle, systems, table, clock } = setup(t, 2, [stuckUntilAborted()], { 'echo/a': 1 });
+  at(0).ref('echo', 'a').tell(1);
+  await settle();
+  const move = moveActor({ address: 'echo/a', from: 1, to: 0, table, controls: controlsOf(systems), decided: silent });
+  await settle();
+  const untilMs = clock.monotonicMs() + 2500;
+  while (clock.fireNext(untilMs)) await settle();
+  assert.deepEqual(await move, { isMoved: false, table: { ...table, epoch: 2 } });
+  assert.equal(at(1).stats().actors, 1);
+  assert.equal(at(0).ref('echo', 'a').tell(2), true);
+  await settle();
+  assert.equal(at(1).stats().mailboxDepth, 1);
+});
+
+function stuckUntilAborted(): ActorDefinition<number> {
+  return defineActor<number>({
+    kind: 'echo',
+    role: 'worker',
+    create: (context) => ({
+      onMessage: () =>
+        new Promise<void>((resolve) => {
+          context.signal.addEventListener('abort', () => resolve());
+        }),
+    }),
+  });
+}
+
+test('only a hot thread gives, only a cool one takes, and only actors worth the move', () => {
+  const hot = [
+    { address: 'router/hog', busyMs: 900 },
+    { address: 'router/warm', busyMs: 300 },
+    { address: 'router/cold', busyMs: 20 },
+  ];
+  const report = (threadId: number, utilization: number, role = 'worker') => ({
+    threadId,
+    role,
+    utilizationMin: utilization,
+    utilizationMax: utilization,
+    actors: 30,
+    hot: utilization > 0.8 ? hot : [],
+  });
+  assert.deepEqual(chooseMoves([report(1, 0.95), report(2, 0.2)]), [{ address: 'router/warm', from: 1, to: 2 }]);
+  assert.deepEqual(chooseMoves([report(1, 0.95), report(2, 0.6)]), []);
+  assert.deepEqual(chooseMoves([report(1, 0.95), report(2, 0.2, 'storage')]), []);
+  assert.deepEqual(chooseMoves([report(1, 0.8), report(2, 0.2)]), []);
+});
