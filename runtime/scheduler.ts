@@ -1,7 +1,7 @@
 // Shares one thread among its actors by time. Ready actors wait in a queue per priority class; each gets a slice until
-// 16 messages or 2 ms; a turn ends after 8 ms, so that ports, timers and sockets run in between. Deficit round robin: an
-// actor that overran its slice skips rounds until its time is repaid, so cost is shared, not message counts. This is
-// the bound on how much one tenant can delay another in the same thread.
+// 16 messages or 2 ms; a turn ends after 8 ms (one slice for an actor alone), so that ports, timers and sockets run in
+// between. Deficit round robin: an actor that overran its slice skips rounds until its time is repaid, so cost is
+// shared, not message counts. This is the bound on how much one tenant can delay another in the same thread.
 
 import type { ActorLog } from './actor.ts';
 import { LogLimit } from './dead-letters.ts';
@@ -176,10 +176,15 @@ export class Scheduler {
       const actor = this.pick();
       if (actor === undefined) break;
       this.run(actor);
-    } while (this.slice.nowMs - startMs < this.options.turnMs);
+    } while (this.slice.nowMs - startMs < this.turnMsNow());
     this.endTurn();
     if (this.interactive.size + this.batch.size > 0) this.requestTurn();
     else if (this.tellsWork && !this.isTurnRequested) Atomics.store(this.heartbeat, 1, 0);
+  }
+
+  /** One actor alone gets a slice, not a turn: whoever it keeps waiting is outside, at a port or behind a promise. */
+  private turnMsNow(): number {
+    return this.interactive.size + this.batch.size > 1 ? this.options.turnMs : this.options.sliceMs;
   }
 
   private run(actor: Schedulable): void {
