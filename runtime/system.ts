@@ -288,7 +288,7 @@ export class ActorSystem {
 
 /** The span of one message; what the handler sends on is its child. */
 function startSpan(tracing: Tracing, mail: Mail, kind: string): SpanHandle | undefined {
-  const isSampled = mail.traceparent.endsWith('1');
+  const isSampled = (Number.parseInt(mail.traceparent.slice(-1), 16) & 1) === 1;
   if (!isSampled) return undefined;
   const span = tracing.start(`actor.receive ${kind}`, {
     traceparent: mail.traceparent,
