@@ -23,6 +23,7 @@ import type { Seams } from './seams.ts';
 import type { SystemStats } from './system-stats.ts';
 import type { SpanHandle, Tracing } from './telemetry.ts';
 import { Timers } from './timers.ts';
+import { isSampled } from './traceparent.ts';
 
 export interface ActorSystemOptions {
   threadId: number;
@@ -288,8 +289,7 @@ export class ActorSystem {
 
 /** The span of one message; what the handler sends on is its child. */
 function startSpan(tracing: Tracing, mail: Mail, kind: string): SpanHandle | undefined {
-  const isSampled = (Number.parseInt(mail.traceparent.slice(-1), 16) & 1) === 1;
-  if (!isSampled) return undefined;
+  if (!isSampled(mail.traceparent)) return undefined;
   const span = tracing.start(`actor.receive ${kind}`, {
     traceparent: mail.traceparent,
     kind: 'consumer',
