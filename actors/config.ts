@@ -126,6 +126,12 @@ export const settingsSchema = defineConfig(
         max: 100_000,
         doc: 'Rows of one backlog read, over all partitions',
       }),
+      readBytesMax: integer({
+        default: 32 * mebibyte,
+        min: 64 * 1024,
+        max: 128 * mebibyte,
+        doc: 'Bytes of one backlog read, over all partitions',
+      }),
     },
     processor: {
       isolation: choice(['none', 'workspace', 'source'], { default: 'source', doc: 'Partition key of the processor' }),

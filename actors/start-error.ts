@@ -1,8 +1,6 @@
 // Why the program cannot start, for the person at the terminal: one sentence that names the cause, one that tells the
 // fix, and the exit code scripts go by.
 
-/** sysexits.h: EX_CONFIG. */
-export const exitBadConfiguration = 78;
 /** sysexits.h: EX_UNAVAILABLE. */
 export const exitUnavailable = 69;
 

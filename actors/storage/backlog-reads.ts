@@ -14,6 +14,8 @@ export interface RangeRead {
   partition: string;
   afterId: number;
   limit: number;
+  /** Rows end with the one that reaches so many bytes. */
+  bytesMax: number;
 }
 
 /** Reads committed rows back. Both answer rows ascending by id. */
@@ -28,6 +30,8 @@ export interface BacklogReadsOptions {
   watermark(): number;
   /** Rows of one statement, over all its partitions. */
   readRowsMax: number;
+  /** Bytes of one statement, about: every partition may go beyond its share by one row. */
+  readBytesMax: number;
   /** Jobs of one partition that are handed out again at once. */
   rehandRowsMax: number;
   dropTail(partition: Partition): void;
@@ -106,11 +110,17 @@ export class BacklogReads {
   }
 
   async #readAgain(queue: QueueName, partitions: readonly Partition[]): Promise<void> {
-    const wanted = partitions.map((one) => ({
-      partition: one,
-      session: one.session,
-      jobIds: one.rehand.slice(0, Math.min(one.demand, this.#options.rehandRowsMax)),
-    }));
+    let bytesLeft = this.#options.readBytesMax;
+    const wanted = partitions.map((one) => {
+      const jobIds: number[] = [];
+      for (const jobId of one.rehand.slice(0, Math.min(one.demand, this.#options.rehandRowsMax))) {
+        // Those that do not fit stay in line for the next round; the first of all always fits.
+        if (bytesLeft <= 0) break;
+        bytesLeft -= one.outstanding.get(jobId)?.bytes ?? 0;
+        jobIds.push(jobId);
+      }
+      return { partition: one, session: one.session, jobIds };
+    });
     const rows = await this.#options.reader.readIds(
       queue,
       wanted.flatMap((one) => one.jobIds),
@@ -128,10 +138,11 @@ export class BacklogReads {
 
   async #readBehind(queue: QueueName, partitions: readonly Partition[], upToId: number): Promise<void> {
     const share = Math.max(1, Math.ceil(this.#options.readRowsMax / partitions.length));
+    const bytesMax = Math.max(1, Math.floor(this.#options.readBytesMax / partitions.length));
     const wanted = partitions.map((one) => ({
       partition: one,
       session: one.session,
-      range: { partition: one.key, afterId: one.cursor, limit: Math.min(one.demand, share) },
+      range: { partition: one.key, afterId: one.cursor, limit: Math.min(one.demand, share), bytesMax },
     }));
     const rows = await this.#options.reader.readRanges(
       queue,
@@ -141,7 +152,8 @@ export class BacklogReads {
     for (const { partition, session, range } of wanted) {
       const found = rows.get(partition.key) ?? [];
       const same = isSame(partition, session);
-      this.#end(partition, same && found.length < range.limit);
+      const bytes = found.reduce((sum, row) => sum + row.bytes.byteLength, 0);
+      this.#end(partition, same && found.length < range.limit && bytes < range.bytesMax);
       if (same) this.#options.onRows(partition, found, false);
       this.#options.onEnd(partition);
     }

@@ -11,6 +11,10 @@ import { createPartition, dropTail, isForgettable, mayReport, type Partition, ty
 
 /** Rows of one `jobs` message: small enough that handling it fits a scheduler slice. */
 const messageRowsMax = 128;
+/** Bytes of one `jobs` message, unless a single row is larger: far below what a mailbox or a link takes. */
+const messageBytesMax = 1024 * 1024;
+/** What a job counts for whose size a restart has forgotten. */
+const rowBytesUnknown = 256 * 1024;
 /** A partition with work that nobody opened is woken again after this long: the wake-up is an at-most-once message. */
 const wakeAgainMs = 1_000;
 
@@ -26,6 +30,7 @@ export interface HandOffOptions {
   onReadFailed(error: Error): void;
   bytesMax: number;
   readRowsMax: number;
+  readBytesMax: number;
 }
 
 export class HandOff {
@@ -42,6 +47,7 @@ export class HandOff {
       reader: options.reader,
       watermark: options.watermark,
       readRowsMax: options.readRowsMax,
+      readBytesMax: options.readBytesMax,
       rehandRowsMax: messageRowsMax,
       dropTail: (partition) => this.#dropTail(partition),
       onRows: (partition, rows, again) => this.#handRead(partition, rows, again),
@@ -72,7 +78,8 @@ export class HandOff {
     partition.pending = found.pending;
     partition.behind = found.lastStored > found.cursor;
     const receivedAtMs = this.#options.nowMs();
-    for (const [jobId, status] of found.outstanding) partition.outstanding.set(jobId, { receivedAtMs, status });
+    for (const [jobId, status] of found.outstanding)
+      partition.outstanding.set(jobId, { receivedAtMs, bytes: rowBytesUnknown, status });
     this.#unattended.add(partition);
   }
 
@@ -266,7 +273,7 @@ export class HandOff {
         return;
       }
       if (partition.tail.length === 0) return;
-      const rows = partition.tail.splice(0, Math.min(partition.demand, messageRowsMax));
+      const rows = partition.tail.splice(0, messageRows(partition.tail, 0, partition.demand));
       for (const row of rows) {
         partition.tailBytes -= row.bytes.byteLength;
         this.#bytes -= row.bytes.byteLength;
@@ -301,7 +308,11 @@ export class HandOff {
     partition.demand -= rows.length;
     for (const row of rows) {
       if (!partition.outstanding.has(row.jobId)) {
-        partition.outstanding.set(row.jobId, { receivedAtMs: readReceivedAt(row.bytes, 0), status: undefined });
+        partition.outstanding.set(row.jobId, {
+          receivedAtMs: readReceivedAt(row.bytes, 0),
+          bytes: row.bytes.byteLength,
+          status: undefined,
+        });
       }
       if (row.jobId > partition.cursor) partition.cursor = row.jobId;
     }
@@ -309,15 +320,28 @@ export class HandOff {
   }
 
   #handRead(partition: Partition, rows: readonly StoredRow[], again: boolean): void {
-    for (let at = 0; at < rows.length; at += messageRowsMax) {
-      const afterId = again ? -1 : partition.cursor;
-      if (!this.#handRows(partition, rows.slice(at, at + messageRowsMax), afterId)) return;
+    let at = 0;
+    while (at < rows.length) {
+      const end = at + messageRows(rows, at, rows.length);
+      if (!this.#handRows(partition, rows.slice(at, end), again ? -1 : partition.cursor)) return;
+      at = end;
     }
   }
 
   #dropTail(partition: Partition): void {
     this.#bytes -= dropTail(partition);
   }
+}
+
+/** How many of `rows`, from `at` on, go into one message: at least one, if there is any. */
+function messageRows(rows: readonly StoredRow[], at: number, countMax: number): number {
+  const end = Math.min(rows.length, at + countMax, at + messageRowsMax);
+  let bytes = 0;
+  for (let index = at; index < end; index += 1) {
+    bytes += rows[index]?.bytes.byteLength ?? 0;
+    if (bytes > messageBytesMax) return Math.max(1, index - at);
+  }
+  return end - at;
 }
 
 function oldestReceivedAt(partition: Partition, fallback: number): number {

@@ -32,7 +32,7 @@ async function readRanges(
   for (const dataset of datasetsOf(options, queue)) {
     if (dataset.lastJobId !== 0 && dataset.lastJobId <= lowest) continue;
     if (dataset.firstJobId > upToId) break;
-    const open = ranges.filter((range) => (found.get(range.partition)?.length ?? 0) < range.limit);
+    const open = ranges.filter((range) => !isFull(range, found.get(range.partition) ?? []));
     if (open.length === 0) break;
     const session = await options.session();
     const rows = await session.copyOut(rangesSql(dataset, open, found, upToId));
@@ -74,18 +74,31 @@ function rangesSql(
   upToId: number,
 ): string {
   const values = ranges.map((range) => {
-    const limit = range.limit - (found.get(range.partition)?.length ?? 0);
-    return `(${quoted(range.partition)}, ${range.afterId}::bigint, ${limit})`;
+    const rows = found.get(range.partition) ?? [];
+    const limit = range.limit - rows.length;
+    return `(${quoted(range.partition)}, ${range.afterId}::bigint, ${limit}, ${range.bytesMax - bytesOf(rows)}::bigint)`;
   });
+  // The running sum is over sizes only: Postgres knows them without reading a stored value.
   return `copy (
     select ${jobColumns.replaceAll(/\w+/g, 'job.$&')}
-    from (values ${values.join(', ')}) as range (key, after_id, row_limit)
+    from (values ${values.join(', ')}) as range (key, after_id, row_limit, bytes_limit)
     cross join lateral (
-      select ${jobColumns} from ${jobsTable(dataset)}
+      select ${jobColumns}, sum(octet_length(payload) + octet_length(parameters)) over (order by job_id) as bytes,
+             octet_length(payload) + octet_length(parameters) as own_bytes
+      from ${jobsTable(dataset)}
       where partition = range.key and job_id > range.after_id and job_id <= ${upToId}
       order by job_id limit range.row_limit
     ) as job
+    where job.bytes - job.own_bytes < range.bytes_limit
   ) to stdout (format binary)`;
+}
+
+function isFull(range: RangeRead, rows: readonly StoredRow[]): boolean {
+  return rows.length >= range.limit || bytesOf(rows) >= range.bytesMax;
+}
+
+function bytesOf(rows: readonly StoredRow[]): number {
+  return rows.reduce((sum, row) => sum + row.bytes.byteLength, 0);
 }
 
 function quoted(text: string): string {

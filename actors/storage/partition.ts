@@ -18,6 +18,8 @@ export interface StoredRow {
 
 export interface OutstandingJob {
   receivedAtMs: number;
+  /** Size of its row: what reading it again costs. */
+  bytes: number;
   /** Last explicit status, e.g. of a failed attempt. */
   status: JobStatus | undefined;
 }

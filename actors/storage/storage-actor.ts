@@ -102,6 +102,7 @@ class Storage {
       onReadFailed: (error) => this.#readFailed(error),
       bytesMax: settings.handOffBytesMax,
       readRowsMax: settings.readRowsMax,
+      readBytesMax: settings.readBytesMax,
     });
     const maintenance = startMaintenance({
       postgres: this.#postgres,

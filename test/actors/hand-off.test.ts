@@ -69,6 +69,7 @@ class World {
       onReadFailed: () => undefined,
       bytesMax,
       readRowsMax: 7,
+      readBytesMax: 2_000,
     });
   }
 
@@ -165,9 +166,15 @@ class World {
 
   async #read(ranges: readonly RangeRead[], upToId: number): Promise<Map<string, StoredRow[]>> {
     this.#mayFail();
-    const found = ranges.map(({ partition, afterId, limit }): [string, StoredRow[]] => {
+    const found = ranges.map(({ partition, afterId, limit, bytesMax }): [string, StoredRow[]] => {
       const rows = this.disk.get(partition) ?? [];
-      return [partition, rows.filter((one) => one.jobId > afterId && one.jobId <= upToId).slice(0, limit)];
+      const wanted = rows.filter((one) => one.jobId > afterId && one.jobId <= upToId).slice(0, limit);
+      let before = 0;
+      const fitting = wanted.filter((one) => {
+        before += one.bytes.byteLength;
+        return before - one.bytes.byteLength < bytesMax;
+      });
+      return [partition, fitting];
     });
     await Promise.resolve();
     return new Map(found);

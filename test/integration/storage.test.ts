@@ -75,6 +75,23 @@ test('a partition without demand is read back from Postgres when it asks', async
   );
 });
 
+test('large jobs are handed out and read back in messages and statements of bounded size', async (t) => {
+  const fixture = storageFixture(await testDatabase(t), { handOffBytesMax: 2_097_152, readBytesMax: 2_097_152 });
+  const large = () => jobRows(many('a', 2), { parameters: 'x'.repeat(700_000) });
+  for (let round = 0; round < 6; round += 1) await fixture.commit({ jobs: [{ queue: 'gw', ...large() }] });
+  fixture.open('gw', 'a', 100);
+  const first = await fixture.holds('gw', 'a', 12);
+  assert.ok(first.messages.every((message) => message.rows.byteLength < 1_500_000));
+  fixture.open('gw', 'a', 100);
+  const again = await fixture.holds('gw', 'a', 12);
+  assert.ok(again.messages.every((message) => message.afterId === -1 && message.rows.byteLength < 1_500_000));
+  const ids = again.handed.map((job) => job.jobId);
+  assert.deepEqual(
+    ids,
+    [...ids].sort((x, y) => x - y),
+  );
+});
+
 test('only the row that Postgres refuses fails, its neighbours in the group are stored', async (t) => {
   const database = await testDatabase(t);
   const fixture = storageFixture(database);

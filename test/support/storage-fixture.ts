@@ -58,52 +58,17 @@ export function storageFixture(database: TestDatabase, storageSettings: Record<s
     consumers.set(key, known);
     return known;
   };
-  const consumerDefinition = (kind: string, queue: QueueName) =>
-    defineActor<{ kind: 'jobsReady' } | HandedJobs>({
-      kind,
-      role: 'storage',
-      idleMs: 0,
-      create: (context) => ({
-        onMessage(message) {
-          if (message.kind !== 'jobs') return;
-          const mine = consumer(queue, context.key);
-          if (message.session !== mine.session) return;
-          mine.messages.push(message);
-          mine.handed.push(...readJobs(message.rows));
-          for (const status of message.statuses) mine.statuses.set(status.jobId, status);
-          for (const notify of changed.splice(0)) notify();
-        },
-      }),
-    });
-  const telemetry = {
-    metrics: createMetrics(),
-    tracing: { enabled: false, start: () => ({ traceparent: undefined, end: () => undefined }) },
-  };
-  const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
-  const system = new ActorSystem({
-    threadId: 1,
-    role: 'storage',
-    roles: { [storageKind]: 'storage', processor: 'storage', router: 'storage', process: 'storage' },
-    definitions: [
-      storageDefinition({
-        settings,
-        workspace: new WorkspaceHolder(),
-        telemetry,
-        postgres: database.address,
-        instanceId: `test/${database.name}`,
-      }),
-      consumerDefinition('processor', 'gw'),
-      consumerDefinition('router', 'rt'),
-      defineActor<{ kind: string; reason: string }>({
-        kind: 'process',
-        role: 'storage',
-        create: () => ({ onMessage: (message) => void failures.push(message.reason) }),
-      }),
-    ],
-    seams: realSeams(),
-    log: quiet,
+  const system = startSystem(database, settings, {
+    onJobs: (queue, partition, message) => {
+      const mine = consumer(queue, partition);
+      if (message.session !== mine.session) return;
+      mine.messages.push(message);
+      mine.handed.push(...readJobs(message.rows));
+      for (const status of message.statuses) mine.statuses.set(status.jobId, status);
+      for (const notify of changed.splice(0)) notify();
+    },
+    onFailed: (reason) => failures.push(reason),
   });
-  system.setPlacement({ epoch: 1, threadsByRole: { storage: [1] }, pins: {} });
   const storage = system.ref<StorageMessage>(storageKind, '0');
   let sessions = 0;
   // Timers of the program do not keep a process alive; in a thread its ports do, here nothing else would.
@@ -148,6 +113,56 @@ export function storageFixture(database: TestDatabase, storageSettings: Record<s
     },
     stats: () => storage.ask<StorageStats>({ kind: 'getStats' }, { timeoutMs: replyMs }),
   };
+}
+
+interface SystemEvents {
+  onJobs(queue: QueueName, partition: string, message: HandedJobs): void;
+  onFailed(reason: string): void;
+}
+
+function startSystem(database: TestDatabase, settings: Settings, events: SystemEvents): ActorSystem {
+  const telemetry = {
+    metrics: createMetrics(),
+    tracing: { enabled: false, start: () => ({ traceparent: undefined, end: () => undefined }) },
+  };
+  const system = new ActorSystem({
+    threadId: 1,
+    role: 'storage',
+    roles: { [storageKind]: 'storage', processor: 'storage', router: 'storage', process: 'storage' },
+    definitions: [
+      storageDefinition({
+        settings,
+        workspace: new WorkspaceHolder(),
+        telemetry,
+        postgres: database.address,
+        instanceId: `test/${database.name}`,
+      }),
+      consumerDefinition('processor', 'gw', events),
+      consumerDefinition('router', 'rt', events),
+      defineActor<{ kind: string; reason: string }>({
+        kind: 'process',
+        role: 'storage',
+        create: () => ({ onMessage: (message) => events.onFailed(message.reason) }),
+      }),
+    ],
+    seams: realSeams(),
+    log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
+  });
+  system.setPlacement({ epoch: 1, threadsByRole: { storage: [1] }, pins: {} });
+  return system;
+}
+
+function consumerDefinition(kind: string, queue: QueueName, events: SystemEvents) {
+  return defineActor<{ kind: 'jobsReady' } | HandedJobs>({
+    kind,
+    role: 'storage',
+    idleMs: 0,
+    create: (context) => ({
+      onMessage(message) {
+        if (message.kind === 'jobs') events.onJobs(queue, context.key, message);
+      },
+    }),
+  });
 }
 
 function settingsWith(storageSettings: Record<string, number>): Settings {
