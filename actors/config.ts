@@ -40,7 +40,7 @@ export const settingsSchema = defineConfig(
       requestBytesMax: integer({
         default: 4000 * 1024,
         min: 1024,
-        max: 512 * mebibyte,
+        max: 48 * mebibyte,
         doc: 'Largest request body, before and after decompression; beyond: 413',
       }),
       requestsInFlightMax: integer({

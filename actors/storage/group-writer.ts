@@ -27,18 +27,39 @@ export async function wasCommitted(session: PostgresSession, ledger: string, gro
 }
 
 async function insertGroup(session: PostgresSession, tables: readonly TableWrite[], fence: Fence): Promise<void> {
-  const values: (Buffer | number)[] = [];
+  const { name, text } = insertStatement(tables);
+  const values = tables.flatMap((write): (Buffer | number)[] => encodeColumns(write.tuples, write.types));
+  await session.prepared({ name, text, values: [...values, fence.lane, fence.epoch] });
+}
+
+/** Statements by the tables they insert into. Datasets come and go, so the old ones are forgotten now and then. */
+const statements = new Map<string, { name: string; text: string }>();
+const statementsMax = 256;
+let statementsMade = 0;
+
+/** Exported for its test. */
+export function insertStatement(tables: readonly Pick<TableWrite, 'table' | 'columns' | 'types'>[]): {
+  name: string;
+  text: string;
+} {
+  const key = tables.map((write) => write.table).join(' ');
+  const known = statements.get(key);
+  if (known !== undefined) return known;
+  let parameters = 0;
   const inserts = tables.map((write, index) => {
-    const placeholders = write.types.map((type, column) => `$${values.length + column + 1}::${type}[]`);
-    values.push(...encodeColumns(write.tuples, write.types));
-    return `t${index} as (insert into ${write.table} (${write.columns}) select * from unnest(${placeholders.join(', ')}))`;
+    const arrays = write.types.map((type) => {
+      parameters += 1;
+      return `$${parameters}::${type}[]`;
+    });
+    return `t${index} as (insert into ${write.table} (${write.columns}) select * from unnest(${arrays.join(', ')}))`;
   });
-  const fenced = `select sluice_fence($${values.length + 1}::smallint, $${values.length + 2}::bigint)`;
-  await session.prepared({
-    name: `insert ${tables.map((write) => write.table).join(' ')}`,
-    text: `with ${inserts.join(', ')} ${fenced}`,
-    values: [...values, fence.lane, fence.epoch],
-  });
+  const fenced = `select sluice_fence($${parameters + 1}::smallint, $${parameters + 2}::bigint)`;
+  statementsMade += 1;
+  // A number and not the tables' names: Postgres tells statements apart by the first 63 bytes only.
+  const statement = { name: `insert_group_${statementsMade}`, text: `with ${inserts.join(', ')} ${fenced}` };
+  if (statements.size >= statementsMax) statements.clear();
+  statements.set(key, statement);
+  return statement;
 }
 
 async function copyGroup(session: PostgresSession, tables: readonly TableWrite[], fence: Fence): Promise<void> {

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import type { Commit, DoneRun } from '../../actors/storage/contract.ts';
 import { type Dataset, DatasetList } from '../../actors/storage/datasets.ts';
 import { assignJobIds, buildGroup } from '../../actors/storage/group.ts';
+import { insertStatement } from '../../actors/storage/group-writer.ts';
 import { JobRowWriter, readJobs, rowOffsets } from '../../actors/storage/job-row.ts';
 import { addInterval, isCovered } from '../../actors/storage/recovery.ts';
 
@@ -163,4 +164,16 @@ test('recovery finds exactly the jobs that no run covers, in whatever runs they 
       for (const [index, jobId] of ids.entries()) assert.equal(isCovered(intervals, jobId), done[index] === true);
     }),
   );
+});
+
+test('statements for different tables differ within the 63 bytes that Postgres looks at', () => {
+  const tables = (ledger: number) =>
+    ['gw_jobs_1', 'rt_jobs_1', 'gw_status_1', 'rt_status_1', `sluice_ledger_${ledger}`].map((table) => ({
+      table,
+      columns: 'job_id',
+      types: ['int8' as const],
+    }));
+  const [one, two] = [insertStatement(tables(1)), insertStatement(tables(2))];
+  assert.notEqual(one.name.slice(0, 63), two.name.slice(0, 63));
+  assert.equal(insertStatement(tables(1)), one, 'the same tables are prepared once');
 });

@@ -75,6 +75,43 @@ test('a partition without demand is read back from Postgres when it asks', async
   );
 });
 
+test('small commits into many tables at once are told apart from one another', async (t) => {
+  const database = await testDatabase(t);
+  const fixture = storageFixture(database, { datasetRowsMax: 100 });
+  fixture.open('gw', 'a', 1_000);
+  fixture.open('rt', 'd', 1_000);
+  const ledger = [{ minute: 1, sourceId: 's', destinationId: '', kind: 'accepted' as const, count: 1 }];
+  for (let round = 1; round <= 45; round += 1) {
+    const jobs = [
+      { queue: 'gw' as const, ...jobRows(many('a', 5)) },
+      { queue: 'rt' as const, ...jobRows(many('d', 5)) },
+    ];
+    const results = ['gw', 'rt'].map((queue) => {
+      const [name, key] = queue === 'gw' ? (['gw', 'a'] as const) : (['rt', 'd'] as const);
+      const unfinished = fixture.consumer(name, key).handed.slice(-5);
+      return fixture.results(name, key, {
+        runs: unfinished.map((job) => ({ afterId: job.jobId - 1, jobIds: [job.jobId] })),
+      });
+    });
+    assert.deepEqual(await fixture.commit({ jobs, results, ledger }), { kind: 'committed' });
+    await fixture.holds('gw', 'a', round * 5);
+    await fixture.holds('rt', 'd', round * 5);
+  }
+  const { queues } = await fixture.stats();
+  assert.deepEqual(
+    queues.map(({ queue, pending }) => [queue, pending]),
+    [
+      ['gw', 5],
+      ['rt', 5],
+    ],
+  );
+  const { rows } = await database.open().query<{ jobs: number }>(
+    `select sum(jobs)::int as jobs from (select jobs from gw_status_1 union all select jobs from gw_status_2
+     union all select jobs from gw_status_3) as statuses`,
+  );
+  assert.equal(rows[0]?.jobs, 220);
+});
+
 test('large jobs are handed out and read back in messages and statements of bounded size', async (t) => {
   const fixture = storageFixture(await testDatabase(t), { handOffBytesMax: 2_097_152, readBytesMax: 2_097_152 });
   const large = () => jobRows(many('a', 2), { parameters: 'x'.repeat(700_000) });
