@@ -81,6 +81,8 @@ export interface ActorLog {
 
 /** Answers one ask, at any later time, at most once. A no-op when the message was a tell. */
 export interface Replier {
+  /** Epoch ms from which on the asker does not wait any more; infinite for a tell. */
+  readonly deadlineMs: number;
   reply(value: unknown): void;
   fail(error: Error): void;
 }

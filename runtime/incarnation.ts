@@ -101,6 +101,7 @@ export class Incarnation implements ActorContext<unknown> {
     this.repliers ??= new Set();
     this.repliers.add(mail);
     return {
+      deadlineMs: mail.deadlineMs ?? Number.POSITIVE_INFINITY,
       reply: (value) => {
         this.repliers?.delete(mail);
         this.dwelling.host.answer(mail, value);
@@ -230,7 +231,11 @@ function settleWithin(promise: PromiseLike<unknown>, host: CellHost, settled: (e
   );
 }
 
-const silentReplier: Replier = Object.freeze({ reply: () => undefined, fail: () => undefined });
+const silentReplier: Replier = Object.freeze({
+  deadlineMs: Number.POSITIVE_INFINITY,
+  reply: () => undefined,
+  fail: () => undefined,
+});
 
 class Schedule extends Wait implements SelfDelivery {
   isCancelled = false;

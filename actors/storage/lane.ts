@@ -15,6 +15,8 @@ import { type LaneOwnership, reserveJobIds } from './ownership.ts';
 
 const retryDelayMsMin = 50;
 const retryDelayMsMax = 2_000;
+/** While nothing can be written, this often is looked for submissions that nobody waits for any more. */
+const expiryLookMs = 1_000;
 
 /** One sender's commit on its way into a group. */
 export interface Submission<Tag> {
@@ -23,6 +25,8 @@ export interface Submission<Tag> {
   offsets: readonly (readonly number[])[];
   rows: number;
   bytes: number;
+  /** Epoch ms from which on nobody waits for the outcome. */
+  deadlineMs: number;
   /** The caller's own record of it; comes back with the outcome. */
   tag: Tag;
 }
@@ -36,6 +40,8 @@ export interface LaneOptions<Tag> {
   onCommitted(group: GroupWrite, submissions: readonly Submission<Tag>[]): void;
   /** Postgres refused this very submission's data; nothing of it was kept. */
   onRefused(submission: Submission<Tag>, error: PostgresError): void;
+  /** Nobody waits for this submission any more, and nothing of it was written or will be. */
+  onExpired(submission: Submission<Tag>): void;
   /** The lane cannot write any more. */
   onFenced(error: Error): void;
   /** Postgres is away or in trouble; the lane goes on trying. */
@@ -57,6 +63,7 @@ export class Lane<Tag> {
   readonly #options: LaneOptions<Tag>;
   #queue: Submission<Tag>[] = [];
   #queuedBytes = 0;
+  #expiryLookAtMs = 0;
   #session: PostgresSession | undefined;
   #ownership: LaneOwnership;
   #watermark: number;
@@ -95,6 +102,7 @@ export class Lane<Tag> {
     if (this.#fenced !== undefined) return;
     this.#queue.push(submission);
     this.#queuedBytes += submission.bytes;
+    this.#dropExpired();
     if (this.#running) return;
     this.#running = true;
     // Never rejects: #run reports through the callbacks.
@@ -120,6 +128,7 @@ export class Lane<Tag> {
       while (this.#queue.length > 0) {
         await this.#rollFullDatasets();
         const group = this.#takeGroup();
+        if (group.length === 0) continue;
         await this.#reserve(group);
         await this.#commitGroup(this.#number(group));
       }
@@ -133,19 +142,44 @@ export class Lane<Tag> {
     for (const idle of this.#idle.splice(0)) idle();
   }
 
+  /** Empty when all that waited has expired. */
   #takeGroup(): Submission<Tag>[] {
+    const nowMs = this.#options.nowMs();
+    const group: Submission<Tag>[] = [];
     let rows = 0;
     let bytes = 0;
     let taken = 0;
     for (const submission of this.#queue) {
-      if (taken > 0 && (rows + submission.rows > this.#options.groupRowsMax || bytes > this.#options.groupBytesMax))
-        break;
+      const isFull = rows + submission.rows > this.#options.groupRowsMax || bytes > this.#options.groupBytesMax;
+      if (group.length > 0 && isFull) break;
+      taken += 1;
+      if (this.#expire(submission, nowMs)) continue;
       rows += submission.rows;
       bytes += submission.bytes;
-      taken += 1;
+      group.push(submission);
     }
     this.#queuedBytes -= bytes;
-    return this.#queue.splice(0, taken);
+    this.#queue.splice(0, taken);
+    return group;
+  }
+
+  /** Keeps the queue bounded while Postgres is away: the gateway's room is free again once it has given up. */
+  #dropExpired(): void {
+    const nowMs = this.#options.nowMs();
+    if (nowMs < this.#expiryLookAtMs) return;
+    this.#expiryLookAtMs = nowMs + expiryLookMs;
+    this.#queue = this.#queue.filter((submission) => !this.#expire(submission, nowMs));
+  }
+
+  /**
+   * Events that were answered 503 are not stored later. Results are: a partition's later ones may stand behind them in
+   * the queue, and jobs must be stored in the order in which they were made.
+   */
+  #expire(submission: Submission<Tag>, nowMs: number): boolean {
+    if (submission.commit.results.length > 0 || submission.deadlineMs > nowMs) return false;
+    this.#queuedBytes -= submission.bytes;
+    this.#options.onExpired(submission);
+    return true;
   }
 
   /** One id for every job, and one for the group itself. */

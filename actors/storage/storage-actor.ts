@@ -119,6 +119,7 @@ class Storage {
         ledgerNumber: () => maintenance.ledgerNumber,
         onCommitted: (group, submissions) => this.#committed(group, submissions),
         onRefused: (submission, error) => this.#refused(submission, error),
+        onExpired: ({ tag }) => tag.replier.fail(new Error('expected to be written before the deadline of the ask')),
         onFenced: (error) => this.#fenced(error),
         onTrouble: (error) => this.#trouble(error),
         nowMs: () => this.#context.clock.nowMs(),
@@ -206,7 +207,7 @@ class Storage {
     const rows = offsets.reduce((sum, one) => sum + one.length - 1, 0) + commit.results.length + commit.ledger.length;
     const bytes = commit.jobs.reduce((sum, one) => sum + one.rows.byteLength, 0);
     const tag = { replier, reports, submittedAtMs: this.#context.clock.monotonicMs() };
-    lane.submit({ commit, offsets, rows, bytes, tag });
+    lane.submit({ commit, offsets, rows, bytes, deadlineMs: replier.deadlineMs, tag });
   }
 
   #committed(group: GroupWrite, submissions: readonly Submission<Waiting>[]): void {

@@ -149,6 +149,26 @@ test('only the row that Postgres refuses fails, its neighbours in the group are 
   assert.equal(rows[0]?.count, 102);
 });
 
+test('events whose sender was told to send again are not stored once Postgres goes on', async (t) => {
+  const database = await testDatabase(t);
+  const fixture = storageFixture(database);
+  await fixture.stats();
+  const blocker = await database.open().session();
+  // Every commit waits for this lock, as it would for a disk that has stopped.
+  await blocker.query('select pg_advisory_lock(725101, 0)');
+  const underWay = fixture.store('gw', ['a']);
+  await fixture.stats();
+  const jobs = [{ queue: 'gw' as const, ...jobRows(['a', 'a']) }];
+  const commit = { kind: 'commit' as const, jobs, results: [], ledger: [] };
+  await assert.rejects(fixture.storage.ask(commit, { timeoutMs: 20 }), { code: 'ASK_TIMEOUT' });
+  const later = fixture.store('gw', ['a']);
+  await blocker.query('select pg_advisory_unlock(725101, 0)');
+  assert.deepEqual(await Promise.all([underWay, later]), [{ kind: 'committed' }, { kind: 'committed' }]);
+  const { rows } = await database.open().query<{ count: number }>('select count(*) from gw_jobs_1');
+  assert.equal(rows[0]?.count, 2);
+  await blocker.close();
+});
+
 test('bytes that are not job rows are refused and harm nobody', async (t) => {
   const fixture = storageFixture(await testDatabase(t));
   const reply = await fixture.commit({ jobs: [{ queue: 'gw', rows: new Uint8Array([1, 2, 3]), count: 1 }] });
