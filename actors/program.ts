@@ -22,6 +22,7 @@ import { startBanner } from './banner.ts';
 import type { Settings } from './config.ts';
 import { type Database, openDatabase } from './database.ts';
 import { roles } from './definitions.ts';
+import { DiskWatch } from './disk-watch.ts';
 import { type Gateway, startGateway } from './gateway/gateway.ts';
 import { collectMetrics } from './metrics-collect.ts';
 import { processDefinition } from './process-actor.ts';
@@ -88,6 +89,8 @@ class RunningProgram implements Program {
   readonly #metrics = createMetrics();
   #database: Database | undefined;
   #databaseUp = true;
+  /** Only of a disk of ours: of another server's we know nothing. */
+  #disk: DiskWatch | undefined;
   #receiver: StarterReceiver | undefined;
   #workspace: WorkspaceFile | undefined;
   #runtime: Runtime | undefined;
@@ -117,6 +120,7 @@ class RunningProgram implements Program {
     this.#tracing = tracing;
     const database = await openDatabase(settings, this.#log, clock);
     this.#database = database;
+    await this.#watchDisk(database);
     const runtime = await this.#startRuntime(database, workspace);
     this.#runtime = runtime;
     const storage = (lane: string) => runtime.ref<StorageMessage>(storageKind, lane);
@@ -137,6 +141,7 @@ class RunningProgram implements Program {
       seams: this.#seams,
       newMessageId: randomUUID,
       databaseUp: () => this.#databaseUp,
+      diskLow: () => this.#disk?.isLow === true,
     });
     this.#admin = await this.#openAdmin(runtime);
     this.#watchDatabase(database);
@@ -251,6 +256,7 @@ class RunningProgram implements Program {
           check: async () => ((await storageStats(storage)).postgres.connected ? undefined : 'Postgres is away'),
         },
         { name: 'postgres', check: async () => void (await this.#database?.ping()) },
+        { name: 'disk', check: () => (this.#disk?.isLow === true ? 'the disk is nearly full' : undefined) },
       ],
       status: () =>
         collectStatus({
@@ -285,6 +291,12 @@ class RunningProgram implements Program {
       { runtime: this.#runtime, storage, metrics: this.#metrics, recordOwnVitals },
       this.#metricsExport,
     );
+  }
+
+  async #watchDisk({ dataDirectory }: Database): Promise<void> {
+    if (dataDirectory === undefined) return;
+    this.#disk = new DiskWatch({ folder: dataDirectory, clock: this.#seams.clock, log: this.#log });
+    await this.#disk.start();
   }
 
   /** For /health, which must answer at once: what the last look found. */
@@ -340,6 +352,7 @@ class RunningProgram implements Program {
     const startedMs = clock.monotonicMs();
     const leftMs = (): number => Math.max(0, deadlineMs - (clock.monotonicMs() - startedMs));
     this.#gateway?.refuse();
+    this.#disk?.stop();
     await this.#workspace?.close();
     await this.#within(leftMs(), this.#gateway?.idle());
     // The last figures are collected from the threads while they are still there.

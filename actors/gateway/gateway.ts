@@ -26,6 +26,8 @@ export interface GatewayOptions {
   newMessageId(): string;
   /** Whether Postgres answers; asked by /health. */
   databaseUp(): boolean;
+  /** The disk has no room for more events: they are answered 503. */
+  diskLow(): boolean;
 }
 
 export interface Gateway {
@@ -93,6 +95,7 @@ function createIngest(options: GatewayOptions, batcher: StoreBatcher): Ingest {
     settings,
     batcher,
     log,
+    diskLow: () => options.diskLow(),
     auth: new WriteKeyAuth(workspace),
     gunzipper: new Gunzipper(settings.gateway.requestBytesMax),
     rows: new EventRows({

@@ -39,6 +39,7 @@ export interface IngestOptions {
   tracing: Tracing;
   clock: Clock;
   log: ActorLog;
+  diskLow(): boolean;
 }
 
 /** What a row takes besides the event: the other columns and the fill-ins. An estimate, for the room check only. */
@@ -72,6 +73,8 @@ export class Ingest {
       answer(answers.tooLarge);
     } else if (request.body.byteLength === 0) {
       answer(answers.noBody);
+    } else if (this.#options.diskLow()) {
+      answer(answers.unavailable);
     } else if (request.header('content-encoding') === 'gzip') {
       this.#unpack({ request, source: authentication.source, type, span, answer });
     } else {

@@ -67,6 +67,19 @@ for (const engine of httpEngines) {
       });
     }
 
+    test('no event while the disk is nearly full, and goes on afterwards', async (t) => {
+      const { connect, disk, storage } = await setup(t, engine);
+      const client = await connect();
+      disk.low = true;
+      await client.send(requestBytes('/v1/track', { body: track }));
+      const refused = await client.response();
+      assert.deepEqual([refused?.status, refused?.headers['retry-after']], [503, '1']);
+      assert.equal(storage.commits.length, 0);
+      disk.low = false;
+      await client.send(requestBytes('/v1/track', { body: track }));
+      assert.equal((await client.response())?.status, 200);
+    });
+
     test('no more than fits, and recovers', async (t) => {
       const { connect, storage } = await setup(t, engine, {
         flags: { 'gateway.storeBytesMax': '1048576', 'gateway.requestBytesMax': '1000000' },

@@ -21,6 +21,7 @@ export interface GatewayFixture {
   metrics: ThreadMetrics;
   logged: { level: string; text: string }[];
   database: { up: boolean };
+  disk: { low: boolean };
   /** Set to hold the ends of turns back: what they would have run is in `turns.held`. */
   turns: { holding: boolean; held: (() => void)[] };
   connect(): Promise<RawClient>;
@@ -54,6 +55,7 @@ export async function startTestGateway(
   const logged: GatewayFixture['logged'] = [];
   const note = (level: string) => (_fields: Record<string, unknown>, text: string) => logged.push({ level, text });
   const database = { up: true };
+  const disk = { low: false };
   const seams = realSeams();
   const turns: GatewayFixture['turns'] = { holding: false, held: [] };
   const gateway = await startGateway({
@@ -73,6 +75,7 @@ export async function startTestGateway(
     },
     newMessageId: options.newMessageId ?? (() => '00000000-0000-4000-8000-000000000000'),
     databaseUp: () => database.up,
+    diskLow: () => disk.low,
   });
   t.after(() => gateway.close());
   const connect = async () => {
@@ -80,7 +83,7 @@ export async function startTestGateway(
     t.after(() => client.destroy());
     return client;
   };
-  return { gateway, storage, workspace, metrics, logged, database, turns, connect };
+  return { gateway, storage, workspace, metrics, logged, database, disk, turns, connect };
 }
 
 export const track = '{"userId":"u1","event":"Bought","messageId":"m1"}';
