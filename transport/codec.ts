@@ -17,6 +17,13 @@ const ownBufferBytesMin = 4 * 1024;
 // `msgpackr/pack` and `/unpack` are the builds without the native string extractor: no gain for our sizes, and a native
 // addon is a risk in a thread that may be terminated. Records are off because they carry state from message to message.
 const packr = new Packr({ useRecords: false });
+/**
+ * Where messages that carry rows are packed. Left to itself the packer grows its slab for each of them, which allocates
+ * four times the message each time; this buffer is kept at what it grew to, within reason.
+ */
+const largeBytesMin = 256 * 1024;
+const largeBytesKept = 4 * 1024 * 1024;
+let largeBuffer: Uint8Array = Buffer.allocUnsafeSlow(largeBytesMin);
 const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true });
 
 /** What `pack` returns in reuse mode: its whole current buffer, with the message between `start` and `end`. */
@@ -34,7 +41,8 @@ export function setStrictEncoding(on: boolean): void {
 
 /** Exact-size bytes that own their buffer: may be transferred to another thread or kept. */
 export function encode(value: unknown): Uint8Array {
-  return copyOut(pack(value));
+  if (payloadBytes(value, payloadDepthMax) >= ownBufferBytesMin) return encodeLarge(value);
+  return copyOut(packSmall(value));
 }
 
 /**
@@ -42,7 +50,8 @@ export function encode(value: unknown): Uint8Array {
  * bodies, so they must never be transferred or posted; a link copies them into its frame. They are never overwritten.
  */
 export function encodeBody(value: unknown): Uint8Array {
-  const packed = pack(value);
+  if (payloadBytes(value, payloadDepthMax) >= ownBufferBytesMin) return encodeLarge(value);
+  const packed = packSmall(value);
   const length = packed.end - packed.start;
   if (length >= ownBufferBytesMin) return copyOut(packed);
   startSlabWhenGrown(packed);
@@ -80,6 +89,55 @@ function pack(value: unknown): PackedBuffer {
   }
 }
 
+/** The slab in use: the packer takes a new one by itself when it comes to the end. */
+let slab: Uint8Array = Buffer.allocUnsafeSlow(slabBytes);
+packr.useBuffer(slab);
+
+function packSmall(value: unknown): PackedBuffer {
+  const packed = pack(value);
+  slab = packed;
+  return packed;
+}
+
+/** Packs into the large buffer and goes back to the slab: there is one current buffer for all packers of a thread. */
+function encodeLarge(value: unknown): Uint8Array {
+  const { position } = packr;
+  packr.useBuffer(largeBuffer);
+  try {
+    const packed = pack(value);
+    largeBuffer = packed.byteLength > largeBytesKept ? Buffer.allocUnsafeSlow(largeBytesMin) : packed;
+    return new Uint8Array(packed.subarray(packed.start, packed.end));
+  } finally {
+    packr.useBuffer(slab);
+    packr.position = position;
+  }
+}
+
+/** How deep messages hold their payloads: `{ jobs: [{ rows }] }`. */
+const payloadDepthMax = 3;
+
+/** Bytes of the Uint8Arrays in a message, counted until they are worth a buffer of their own. */
+function payloadBytes(value: unknown, depth: number): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  if (value instanceof Uint8Array) return value.byteLength;
+  if (depth === 0) return 0;
+  let bytes = 0;
+  if (Array.isArray(value)) {
+    // Lists of ids are long and hold none; items of one list are alike.
+    if (typeof value[0] !== 'object') return 0;
+    for (const item of value) {
+      bytes += payloadBytes(item, depth - 1);
+      if (bytes >= ownBufferBytesMin) break;
+    }
+    return bytes;
+  }
+  for (const key in value) {
+    bytes += payloadBytes((value as Record<string, unknown>)[key], depth - 1);
+    if (bytes >= ownBufferBytesMin) break;
+  }
+  return bytes;
+}
+
 function wholeBuffer(bytes: Uint8Array): Uint8Array {
   if (bytes.buffer === lastWhole.buffer) return lastWhole;
   const whole = new Uint8Array(bytes.buffer);
@@ -98,7 +156,9 @@ function copyOut(packed: PackedBuffer): Uint8Array {
 
 /** The packer grows its buffer to the largest message and stays there; without this, small bodies would pin it. */
 function startSlabWhenGrown(packed: PackedBuffer): void {
-  if (packed.byteLength !== slabBytes) packr.useBuffer(Buffer.allocUnsafeSlow(slabBytes));
+  if (packed.byteLength === slabBytes) return;
+  slab = Buffer.allocUnsafeSlow(slabBytes);
+  packr.useBuffer(slab);
 }
 
 function refuseWhatChanges(value: unknown, path: string, parents: object[]): void {
