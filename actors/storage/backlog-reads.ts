@@ -152,7 +152,7 @@ export class BacklogReads {
     for (const { partition, session, range } of wanted) {
       const found = rows.get(partition.key) ?? [];
       const same = isSame(partition, session);
-      const bytes = found.reduce((sum, row) => sum + row.bytes.byteLength, 0);
+      const bytes = found.reduce((sum, row) => sum + row.byteLength, 0);
       this.#end(partition, same && found.length < range.limit && bytes < range.bytesMax);
       if (same) this.#options.onRows(partition, found, false);
       this.#options.onEnd(partition);

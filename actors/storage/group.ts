@@ -5,7 +5,7 @@ import type { ArrayElementType } from '../../transport/index.ts';
 import type { QueueName } from '../job.ts';
 import type { Commit, DoneRun, JobStatus, LedgerDelta, PartitionResults } from './contract.ts';
 import { type Dataset, type DatasetList, jobsTable, ledgerTable, statusColumns, statusTable } from './datasets.ts';
-import { bufferOver, jobColumns, patchJobId, readPartition } from './job-row.ts';
+import { bufferOver, isSamePartition, jobColumns, patchJobId, readPartition } from './job-row.ts';
 import type { StoredRow } from './partition.ts';
 import { encodeTuple, field } from './tuples.ts';
 
@@ -59,6 +59,8 @@ const ledgerTypes: readonly ArrayElementType[] = ['int8', 'int4', 'text', 'text'
 /** The jobs of one `StoredJobs`, split into rows that carry their ids. */
 export interface NumberedJobs {
   queue: QueueName;
+  /** All rows, one after the other, with their ids. */
+  bytes: Buffer;
   rows: { partition: string; row: StoredRow }[];
 }
 
@@ -72,14 +74,19 @@ export function assignJobIds(
     const buffer = bufferOver(rows);
     const offsets = allOffsets[entry] ?? [];
     const split: NumberedJobs['rows'] = [];
+    let partition = '';
     for (let index = 0; index + 1 < offsets.length; index += 1) {
       const start = offsets[index] ?? 0;
       patchJobId(buffer, start, nextId);
-      const row = { jobId: nextId, bytes: buffer.subarray(start, offsets[index + 1]) };
-      split.push({ partition: readPartition(buffer, start), row });
+      // Most rows of a commit are of one partition: the text is decoded once for all of them.
+      if (index === 0 || !isSamePartition(buffer, offsets[index - 1] ?? 0, start)) {
+        partition = readPartition(buffer, start);
+      }
+      const row = { jobId: nextId, source: buffer, start, byteLength: (offsets[index + 1] ?? 0) - start };
+      split.push({ partition, row });
       nextId += 1;
     }
-    return { queue, rows: split };
+    return { queue, bytes: buffer, rows: split };
   });
   return { numbered, nextId };
 }
@@ -120,10 +127,8 @@ class GroupBuilder {
   addJobs(jobs: NumberedJobs): void {
     const dataset = this.#datasets(jobs.queue).live;
     const table = this.#table(jobsTable(dataset), jobColumns, jobTypes);
-    for (const { partition, row } of jobs.rows) {
-      append(table, row.bytes);
-      this.#placed.push({ queue: jobs.queue, partition, dataset, row });
-    }
+    append(table, jobs.bytes, jobs.rows.length);
+    for (const { partition, row } of jobs.rows) this.#placed.push({ queue: jobs.queue, partition, dataset, row });
   }
 
   addResults(results: PartitionResults): void {
@@ -247,8 +252,8 @@ function inside(dataset: Dataset | undefined, jobId: number): boolean {
   return jobId >= dataset.firstJobId && (dataset.lastJobId === 0 || jobId <= dataset.lastJobId);
 }
 
-function append(table: TableWrite, tuple: Buffer): void {
-  table.tuples.push(tuple);
-  table.rows += 1;
-  table.bytes += tuple.byteLength;
+function append(table: TableWrite, tuples: Buffer, rows = 1): void {
+  table.tuples.push(tuples);
+  table.rows += rows;
+  table.bytes += tuples.byteLength;
 }

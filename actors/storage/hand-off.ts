@@ -88,7 +88,7 @@ export class HandOff {
     const partition = this.#partition(queue, key, row.jobId - 1);
     partition.pending += 1;
     partition.lastStored = row.jobId;
-    const fits = this.#bytes + row.bytes.byteLength <= this.#options.bytesMax;
+    const fits = this.#bytes + row.byteLength <= this.#options.bytesMax;
     if (partition.reading) {
       if (fits && !partition.spilled) this.#keep(partition, row);
       else partition.spilled = true;
@@ -232,8 +232,8 @@ export class HandOff {
 
   #keep(partition: Partition, row: StoredRow): void {
     partition.tail.push(row);
-    partition.tailBytes += row.bytes.byteLength;
-    this.#bytes += row.bytes.byteLength;
+    partition.tailBytes += row.byteLength;
+    this.#bytes += row.byteLength;
   }
 
   #wake(partition: Partition): void {
@@ -275,8 +275,8 @@ export class HandOff {
       if (partition.tail.length === 0) return;
       const rows = partition.tail.splice(0, messageRows(partition.tail, 0, partition.demand));
       for (const row of rows) {
-        partition.tailBytes -= row.bytes.byteLength;
-        this.#bytes -= row.bytes.byteLength;
+        partition.tailBytes -= row.byteLength;
+        this.#bytes -= row.byteLength;
       }
       if (!this.#handRows(partition, rows, partition.cursor)) return;
     }
@@ -289,7 +289,7 @@ export class HandOff {
       const known = partition.outstanding.get(row.jobId);
       if (known?.status !== undefined) statuses.push(known.status);
     }
-    const bytes = Buffer.concat(rows.map((row) => row.bytes));
+    const bytes = concatRows(rows);
     const message: HandedJobs = {
       kind: 'jobs',
       session: partition.session,
@@ -309,8 +309,8 @@ export class HandOff {
     for (const row of rows) {
       if (!partition.outstanding.has(row.jobId)) {
         partition.outstanding.set(row.jobId, {
-          receivedAtMs: readReceivedAt(row.bytes, 0),
-          bytes: row.bytes.byteLength,
+          receivedAtMs: readReceivedAt(row.source, row.start),
+          bytes: row.byteLength,
           status: undefined,
         });
       }
@@ -333,12 +333,21 @@ export class HandOff {
   }
 }
 
+function concatRows(rows: readonly StoredRow[]): Buffer {
+  let bytes = 0;
+  for (const row of rows) bytes += row.byteLength;
+  const joined = Buffer.allocUnsafe(bytes);
+  let at = 0;
+  for (const { source, start, byteLength } of rows) at += source.copy(joined, at, start, start + byteLength);
+  return joined;
+}
+
 /** How many of `rows`, from `at` on, go into one message: at least one, if there is any. */
 function messageRows(rows: readonly StoredRow[], at: number, countMax: number): number {
   const end = Math.min(rows.length, at + countMax, at + messageRowsMax);
   let bytes = 0;
   for (let index = at; index < end; index += 1) {
-    bytes += rows[index]?.bytes.byteLength ?? 0;
+    bytes += rows[index]?.byteLength ?? 0;
     if (bytes > messageBytesMax) return Math.max(1, index - at);
   }
   return end - at;
@@ -347,5 +356,5 @@ function messageRows(rows: readonly StoredRow[], at: number, countMax: number): 
 function oldestReceivedAt(partition: Partition, fallback: number): number {
   for (const job of partition.outstanding.values()) return job.receivedAtMs;
   const first = partition.tail[0];
-  return first === undefined ? fallback : readReceivedAt(first.bytes, 0);
+  return first === undefined ? fallback : readReceivedAt(first.source, first.start);
 }

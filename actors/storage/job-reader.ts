@@ -98,7 +98,7 @@ function isFull(range: RangeRead, rows: readonly StoredRow[]): boolean {
 }
 
 function bytesOf(rows: readonly StoredRow[]): number {
-  return rows.reduce((sum, row) => sum + row.bytes.byteLength, 0);
+  return rows.reduce((sum, row) => sum + row.byteLength, 0);
 }
 
 function quoted(text: string): string {
@@ -110,7 +110,8 @@ function splitRows(rows: Buffer): { partition: string; row: StoredRow }[] {
   const split: { partition: string; row: StoredRow }[] = [];
   for (let index = 0; index + 1 < offsets.length; index += 1) {
     const start = offsets[index] ?? 0;
-    const row = { jobId: readJobId(rows, start), bytes: rows.subarray(start, offsets[index + 1]) };
+    const byteLength = (offsets[index + 1] ?? 0) - start;
+    const row = { jobId: readJobId(rows, start), source: rows, start, byteLength };
     split.push({ partition: readPartition(rows, start), row });
   }
   return split;

@@ -127,6 +127,13 @@ export function readPartition(rows: Buffer, at: number): string {
   return rows.toString('utf8', start, start + length);
 }
 
+/** True when the rows at `one` and `other` are of the same partition. */
+export function isSamePartition(rows: Buffer, one: number, other: number): boolean {
+  const [first, second] = [one + partitionOffset, other + partitionOffset];
+  const end = first + 4 + rows.readInt32BE(first);
+  return rows.compare(rows, second, second + end - first, first, end) === 0;
+}
+
 /** Epoch milliseconds at which the event of the row at `at` was received. */
 export function readReceivedAt(rows: Buffer, at: number): number {
   let offset = at + partitionOffset;

@@ -228,7 +228,7 @@ export class Lane<Tag> {
   #settle(write: GroupWrite): void {
     for (const { dataset, row } of write.placed) {
       dataset.rows += 1;
-      dataset.bytes += row.bytes.byteLength;
+      dataset.bytes += row.byteLength;
       if (row.jobId > this.#watermark) this.#watermark = row.jobId;
     }
     for (const [dataset, jobs] of write.finished) dataset.finished += jobs;

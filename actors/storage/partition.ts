@@ -12,8 +12,10 @@ import type { JobStatus } from './contract.ts';
 
 export interface StoredRow {
   jobId: number;
-  /** The whole tuple, with its id. */
-  bytes: Buffer;
+  /** The tuple, with its id, lies in here: no view of its own, because a busy thread holds many thousands. */
+  source: Buffer;
+  start: number;
+  byteLength: number;
 }
 
 export interface OutstandingJob {

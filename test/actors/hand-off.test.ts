@@ -28,7 +28,7 @@ function row(jobId: number, partition: string): StoredRow {
   );
   const bytes = Buffer.from(writer.take().rows);
   patchJobId(bytes, 0, jobId);
-  return { jobId, bytes };
+  return { jobId, source: bytes, start: 0, byteLength: bytes.byteLength };
 }
 
 interface Session {
@@ -171,8 +171,8 @@ class World {
       const wanted = rows.filter((one) => one.jobId > afterId && one.jobId <= upToId).slice(0, limit);
       let before = 0;
       const fitting = wanted.filter((one) => {
-        before += one.bytes.byteLength;
-        return before - one.bytes.byteLength < bytesMax;
+        before += one.byteLength;
+        return before - one.byteLength < bytesMax;
       });
       return [partition, fitting];
     });
