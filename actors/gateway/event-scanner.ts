@@ -10,8 +10,10 @@ import {
   closeBracket,
   colon,
   comma,
+  finish,
   openBrace,
   openBracket,
+  prepare,
   quote,
   skipSpace,
   skipString,
@@ -64,20 +66,9 @@ export class EventScanner {
   scan(bytes: Uint8Array, shape: 'single' | 'batch'): ScanVerdict {
     this.#clear();
     if (!isUtf8(bytes)) return 'invalidJson';
-    const start = skipSpace(bytes, 0);
-    let verdict: ScanVerdict = 'events';
-    let at: number;
-    if (byteAt(bytes, start) !== openBrace) {
-      verdict = shape === 'single' ? 'notAnEvent' : 'emptyBatch';
-      at = skipValue(bytes, start, 0);
-    } else if (shape === 'single') {
-      at = this.#scanEvent(bytes, start, 0);
-    } else {
-      const batch = { verdict: 'emptyBatch' as ScanVerdict };
-      at = this.#scanWrapper(bytes, start, batch);
-      verdict = batch.verdict;
-    }
-    if (at < 0 || skipSpace(bytes, at) !== bytes.byteLength) return 'invalidJson';
+    prepare(bytes);
+    const verdict = this.#scanBody(bytes, shape);
+    finish();
     return verdict;
   }
 
@@ -97,6 +88,24 @@ export class EventScanner {
 
   valueEnd(event: number, wanted: Field): number {
     return this.#table[event * recordInts + 3 + 2 * wanted] ?? 0;
+  }
+
+  #scanBody(bytes: Uint8Array, shape: 'single' | 'batch'): ScanVerdict {
+    const start = skipSpace(bytes, 0);
+    let verdict: ScanVerdict = 'events';
+    let at: number;
+    if (byteAt(bytes, start) !== openBrace) {
+      verdict = shape === 'single' ? 'notAnEvent' : 'emptyBatch';
+      at = skipValue(bytes, start, 0);
+    } else if (shape === 'single') {
+      at = this.#scanEvent(bytes, start, 0);
+    } else {
+      const batch = { verdict: 'emptyBatch' as ScanVerdict };
+      at = this.#scanWrapper(bytes, start, batch);
+      verdict = batch.verdict;
+    }
+    if (at < 0 || skipSpace(bytes, at) !== bytes.byteLength) return 'invalidJson';
+    return verdict;
   }
 
   /** `{"batch":[…]}` */

@@ -64,8 +64,63 @@ export function skipValue(bytes: Uint8Array, at: number, depth: number): number 
   }
 }
 
+/**
+ * What is known about the bytes being scanned, so that strings can be skipped by a native search for their end:
+ * there is no control character anywhere, and no backslash in [clearFrom, clearTo).
+ */
+let calm: Uint8Array | undefined;
+let clearFrom = 0;
+let clearTo = 0;
+
+/** To be called before a body is scanned; what follows works without it, but byte by byte. */
+export function prepare(bytes: Uint8Array): void {
+  calm = hasControl(bytes) ? undefined : bytes;
+  clearFrom = 0;
+  clearTo = 0;
+}
+
+/** The body may be forgotten. */
+export function finish(): void {
+  calm = undefined;
+}
+
 /** Starts at the opening quote. */
 export function skipString(bytes: Uint8Array, start: number): number {
+  if (bytes !== calm) return skipStringByBytes(bytes, start);
+  if (start < clearFrom || start >= clearTo) {
+    const found = bytes.indexOf(backslash, start);
+    clearFrom = start;
+    clearTo = found < 0 ? bytes.byteLength : found;
+  }
+  const end = bytes.indexOf(quote, start + 1);
+  return end >= 0 && end < clearTo ? end + 1 : skipStringByBytes(bytes, start);
+}
+
+const bytesPerWord = 4;
+const highBits = 0x80808080;
+const spaces = 0x20202020;
+
+/** Whether a byte is below the space. Four at a time: `word - spaces & ~word` has a high bit set when one of them is. */
+function hasControl(bytes: Uint8Array): boolean {
+  const start = (bytesPerWord - (bytes.byteOffset % bytesPerWord)) % bytesPerWord;
+  const wordCount = Math.max(0, bytes.byteLength - start) >>> 2;
+  let found = 0;
+  if (wordCount > 0) {
+    const words = new Int32Array(bytes.buffer, bytes.byteOffset + start, wordCount);
+    for (let index = 0; index < wordCount; index += 1) {
+      const word = words[index] ?? 0;
+      found |= (word - spaces) & ~word;
+    }
+  }
+  if ((found & highBits) !== 0) return true;
+  for (let at = 0; at < Math.min(start, bytes.byteLength); at += 1) if (byteAt(bytes, at) < space) return true;
+  for (let at = start + wordCount * bytesPerWord; at < bytes.byteLength; at += 1) {
+    if (byteAt(bytes, at) < space) return true;
+  }
+  return false;
+}
+
+function skipStringByBytes(bytes: Uint8Array, start: number): number {
   let at = start + 1;
   for (;;) {
     while (continuesString[byteAt(bytes, at)] === 1) at += 1;
@@ -77,6 +132,7 @@ export function skipString(bytes: Uint8Array, start: number): number {
   }
 }
 
+/** Hot: most members stand without any white space, and most values are strings. */
 function skipObject(bytes: Uint8Array, start: number, depth: number): number {
   let at = skipSpace(bytes, start + 1);
   if (byteAt(bytes, at) === closeBrace) return at + 1;
@@ -84,15 +140,22 @@ function skipObject(bytes: Uint8Array, start: number, depth: number): number {
     if (byteAt(bytes, at) !== quote) return -1;
     at = skipString(bytes, at);
     if (at < 0) return -1;
-    at = skipSpace(bytes, at);
+    if (byteAt(bytes, at) !== colon) at = skipSpace(bytes, at);
     if (byteAt(bytes, at) !== colon) return -1;
-    at = skipValue(bytes, skipSpace(bytes, at + 1), depth);
+    at += 1;
+    let byte = byteAt(bytes, at);
+    if (byte === quote) at = skipString(bytes, at);
+    else at = skipValue(bytes, byte <= space ? skipSpace(bytes, at) : at, depth);
     if (at < 0) return -1;
-    at = skipSpace(bytes, at);
-    const byte = byteAt(bytes, at);
+    byte = byteAt(bytes, at);
+    if (byte <= space) {
+      at = skipSpace(bytes, at);
+      byte = byteAt(bytes, at);
+    }
     if (byte === closeBrace) return at + 1;
     if (byte !== comma) return -1;
-    at = skipSpace(bytes, at + 1);
+    at += 1;
+    if (byteAt(bytes, at) <= space) at = skipSpace(bytes, at);
   }
 }
 
