@@ -120,6 +120,11 @@ export class BodyReader {
     return 'more';
   }
 
+  /** Nothing was appended yet. */
+  get isEmpty(): boolean {
+    return this.#chunks.length === 0;
+  }
+
   /** Appends what `admit` allowed. */
   append(chunk: Buffer): void {
     this.#chunks.push(chunk);

@@ -16,7 +16,7 @@ export interface HttpRequest {
   readonly query: string;
   /** IPv4-mapped addresses come as IPv4. */
   readonly remoteAddress: string;
-  /** Owned by the handler; empty when there is none or when it was too large. */
+  /** Valid while the handler runs, who copies what he keeps; empty when there is none or when it was too large. */
   readonly body: Buffer;
   /** The handler is called as soon as that is known; the rest of the body is discarded while the answer is sent. */
   readonly bodyTooLarge: boolean;

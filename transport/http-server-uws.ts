@@ -182,11 +182,22 @@ class UwsExchange implements HttpRequest {
         this.#respond(503, overloadedHeaders, overloadedBody);
         return;
       }
+      if (isLast && this.#reader.isEmpty) {
+        this.#handleWhole(chunk);
+        return;
+      }
       this.#reader.append(copyOf(chunk));
     }
     if (!isLast) return;
     this.body = this.#reader?.take() ?? emptyBody;
     this.#handle();
+  }
+
+  /** Nearly every body comes in one chunk, which lives as long as the handler runs: it needs no copy. */
+  #handleWhole(chunk: ArrayBuffer): void {
+    this.body = Buffer.from(chunk);
+    this.#handle();
+    this.body = emptyBody;
   }
 
   #refuseBody(): void {

@@ -35,7 +35,8 @@ export class Gunzipper {
         return;
       }
     }
-    this.#waiting.push({ body, done });
+    // The body is only lent until the handler returns.
+    this.#waiting.push({ body: Buffer.from(body), done });
     this.#startNext();
   }
 

@@ -47,10 +47,11 @@ async function setup(
 
 /** Holds requests until they are answered by the test. */
 function holdingHandler() {
-  const held: { request: HttpRequest; respond: Respond }[] = [];
+  const held: { request: HttpRequest; body: string; respond: Respond }[] = [];
   let wake = () => {};
   const handler: Handler = (request, respond) => {
-    held.push({ request, respond });
+    // The body is only lent until the handler returns.
+    held.push({ request, body: request.body.toString(), respond });
     wake();
   };
   const taken = async (count: number) => {
@@ -179,7 +180,7 @@ for (const engine of httpEngines) {
       await Promise.all(clients.map((client, index) => client.send(post(`/${index}`, `body ${index}`))));
       const held = await taken(200);
       assert.equal(server.inFlight, 200);
-      for (const { request, respond } of held) respond(200, {}, `${request.path} ${request.body.toString()}`);
+      for (const { request, body, respond } of held) respond(200, {}, `${request.path} ${body}`);
       const responses = await Promise.all(clients.map((client) => client.response()));
       responses.forEach((response, index) => {
         assert.equal(response?.body, `/${index} body ${index}`);
