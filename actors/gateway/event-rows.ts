@@ -15,7 +15,8 @@ export interface RequestFacts {
   receivedAtMs: number;
   /** JSON text of GatewayParameters. */
   parameters: string;
-  requestIp: string;
+  /** JSON text. */
+  requestIpJson: string;
   /** AnonymousId header, sanitised; first part of the composite user id. */
   anonymousIdHeader: string;
   /** `type` every event gets; undefined in a batch. */
@@ -51,6 +52,9 @@ export class EventRows {
   #body: Buffer = Buffer.alloc(0);
   readonly #userIds: string[] = [];
   readonly #anonymousIds: string[] = [];
+  /** Many requests share a millisecond. */
+  #isoMs = -1;
+  #iso = '';
 
   constructor(options: EventRowsOptions) {
     this.#options = options;
@@ -100,8 +104,8 @@ export class EventRows {
     const fill: FillIns = {
       type: undefined,
       rudderId: '',
-      receivedAt: new Date(receivedAtMs).toISOString(),
-      requestIpJson: JSON.stringify(facts.requestIp),
+      receivedAt: this.#isoOf(receivedAtMs),
+      requestIpJson: facts.requestIpJson,
       messageId: undefined,
     };
     for (let event = 0; event < this.#scanner.count; event += 1) {
@@ -113,6 +117,14 @@ export class EventRows {
       job.userId = compositeUserId(facts.anonymousIdHeader, anonymousId, userId);
       writer.append(job, splice(this.#body, this.#scanner, event, fill));
     }
+  }
+
+  #isoOf(receivedAtMs: number): string {
+    if (receivedAtMs !== this.#isoMs) {
+      this.#isoMs = receivedAtMs;
+      this.#iso = new Date(receivedAtMs).toISOString();
+    }
+    return this.#iso;
   }
 
   #id(event: number, which: Field): string {

@@ -43,8 +43,8 @@ export function sanitise(text: string): string {
 /** The reference's `rudderId`: the MD5 of both ids in the form of a UUID, without version bits. */
 export function rudderIdOf(userId: string, anonymousId: string): string {
   const digest = hash('md5', `${userId}:${anonymousId}`, 'hex');
-  const parts = [digest.slice(0, 8), digest.slice(8, 12), digest.slice(12, 16), digest.slice(16, 20), digest.slice(20)];
-  return parts.join('-');
+  const start = `${digest.slice(0, 8)}-${digest.slice(8, 12)}-${digest.slice(12, 16)}`;
+  return `${start}-${digest.slice(16, 20)}-${digest.slice(20)}`;
 }
 
 const integerPattern = /^-?\d+$/;

@@ -54,6 +54,9 @@ const outcomeAnswers: Readonly<Record<StoreOutcome, Answer>> = {
 
 export class Ingest {
   readonly #options: IngestOptions;
+  readonly #parameterStarts = new WeakMap<SourceConfig, string>();
+  #lastAddress = '';
+  #lastAddressJson = '""';
 
   constructor(options: IngestOptions) {
     this.#options = options;
@@ -62,10 +65,7 @@ export class Ingest {
   /** `type`: what the route forces on its single event; undefined for a batch. */
   accept(request: HttpRequest, type: string | undefined, answerWith: AnswerWith): void {
     const span = this.#startSpan(request);
-    const answer: AnswerWith = (given) => {
-      span?.end(given.status >= 500 ? { error: given.body.trimEnd() } : undefined);
-      answerWith(given);
-    };
+    const answer = span === undefined ? answerWith : endingSpan(span, answerWith);
     const authentication = this.#options.auth.authenticate(request.header('authorization'));
     if (!authentication.ok) {
       answer(authentication.answer);
@@ -114,14 +114,15 @@ export class Ingest {
     if (refusal !== undefined) return refusal;
     if (!batcher.hasRoom(body.byteLength + rows.count * rowOverheadBytes)) return answers.unavailable;
     const receivedAtMs = clock.nowMs();
-    const requestIp = clientAddress(request);
+    const requestIpJson = this.#addressJson(clientAddress(request));
     const partition = processorPartition(settings.processor.isolation, source.workspaceId, source.id);
+    const anonymousId = request.header('anonymousid');
     const facts = {
       partition,
       receivedAtMs,
-      parameters: this.#parameters(request, source, requestIp, span),
-      requestIp,
-      anonymousIdHeader: sanitise(request.header('anonymousid')),
+      parameters: this.#parameters(request, source, requestIpJson, span),
+      requestIpJson,
+      anonymousIdHeader: anonymousId === '' ? '' : sanitise(anonymousId),
       type,
     };
     batcher.store(laneOf('gw', partition), {
@@ -133,20 +134,42 @@ export class Ingest {
     return undefined;
   }
 
-  #parameters(request: HttpRequest, source: SourceConfig, requestIp: string, span: SpanHandle | undefined): string {
+  /** JSON text of GatewayParameters; the client's address is the only part that nearly every request has of its own. */
+  #parameters(request: HttpRequest, source: SourceConfig, requestIpJson: string, span: SpanHandle | undefined): string {
     const run = this.#options.rows.jobRun();
-    const parameters: GatewayParameters = {
-      source_id: source.id,
-      workspace_id: source.workspaceId,
-      request_ip: requestIp,
-    };
     const jobRunId = run.jobRunId === '' ? request.header('x-rudder-job-run-id') : run.jobRunId;
     const taskRunId = run.taskRunId === '' ? request.header('x-rudder-task-run-id') : run.taskRunId;
-    if (jobRunId !== '') parameters.source_job_run_id = jobRunId;
-    if (taskRunId !== '') parameters.source_task_run_id = taskRunId;
-    if (span?.traceparent !== undefined) parameters.traceparent = span.traceparent;
-    return JSON.stringify(parameters);
+    let text = `${this.#startOfParameters(source)}${requestIpJson}`;
+    if (jobRunId !== '') text += `,"source_job_run_id":${JSON.stringify(jobRunId)}`;
+    if (taskRunId !== '') text += `,"source_task_run_id":${JSON.stringify(taskRunId)}`;
+    if (span?.traceparent !== undefined) text += `,"traceparent":${JSON.stringify(span.traceparent)}`;
+    return `${text}}`;
   }
+
+  #startOfParameters(source: SourceConfig): string {
+    const known = this.#parameterStarts.get(source);
+    if (known !== undefined) return known;
+    const start: GatewayParameters = { source_id: source.id, workspace_id: source.workspaceId };
+    const text = `${JSON.stringify(start).slice(0, -1)},"request_ip":`;
+    this.#parameterStarts.set(source, text);
+    return text;
+  }
+
+  /** Requests of one client often come in a row. */
+  #addressJson(address: string): string {
+    if (address !== this.#lastAddress) {
+      this.#lastAddress = address;
+      this.#lastAddressJson = JSON.stringify(address);
+    }
+    return this.#lastAddressJson;
+  }
+}
+
+function endingSpan(span: SpanHandle, answerWith: AnswerWith): AnswerWith {
+  return (given) => {
+    span.end(given.status >= 500 ? { error: given.body.trimEnd() } : undefined);
+    answerWith(given);
+  };
 }
 
 interface Accepted {

@@ -1,6 +1,7 @@
 // The gateway's changes to an event, made in its raw bytes: what is new goes right behind the opening brace, what
 // replaces goes where the old value was. Nothing else is touched, so numbers keep their digits and keys their order.
 
+import type { PayloadPiece } from '../storage/job-row.ts';
 import { type EventScanner, type Field, field } from './event-scanner.ts';
 import { byteAt, closeBrace, skipSpace } from './json-grammar.ts';
 
@@ -17,8 +18,8 @@ export interface FillIns {
   messageId: string | undefined;
 }
 
-/** Pieces of the changed event, in order; those that are not new are views into `bytes`. */
-export function splice(bytes: Buffer, scanner: EventScanner, event: number, fill: FillIns): Uint8Array[] {
+/** Pieces of the changed event, in order: what is new as text, the rest as views into `bytes`. */
+export function splice(bytes: Buffer, scanner: EventScanner, event: number, fill: FillIns): PayloadPiece[] {
   const start = scanner.start(event);
   const end = scanner.end(event);
   const replaced: Replacement[] = [];
@@ -33,7 +34,7 @@ export function splice(bytes: Buffer, scanner: EventScanner, event: number, fill
   if (scanner.valueEnd(event, field.receivedAt) === 0) added += `"receivedAt":"${fill.receivedAt}",`;
   if (scanner.valueEnd(event, field.requestIp) === 0) added += `"request_ip":${fill.requestIpJson},`;
   const isEmpty = byteAt(bytes, skipSpace(bytes, start + 1)) === closeBrace;
-  const prefix = Buffer.from(isEmpty && added.length > 1 ? added.slice(0, -1) : added);
+  const prefix = isEmpty && added.length > 1 ? added.slice(0, -1) : added;
   if (replaced.length === 0) return [prefix, bytes.subarray(start + 1, end)];
   return [prefix, ...replaceValues(bytes, start + 1, end, replaced)];
 }
@@ -59,11 +60,11 @@ function place(
   return '';
 }
 
-function replaceValues(bytes: Buffer, start: number, end: number, replaced: Replacement[]): Uint8Array[] {
-  const pieces: Uint8Array[] = [];
+function replaceValues(bytes: Buffer, start: number, end: number, replaced: Replacement[]): PayloadPiece[] {
+  const pieces: PayloadPiece[] = [];
   let at = start;
   for (const { start: valueStart, end: valueEnd, value } of replaced.sort((a, b) => a.start - b.start)) {
-    pieces.push(bytes.subarray(at, valueStart), Buffer.from(value));
+    pieces.push(bytes.subarray(at, valueStart), value);
     at = valueEnd;
   }
   pieces.push(bytes.subarray(at, end));

@@ -22,6 +22,9 @@ const fixedBytes = 2 + 12 + 12 + 4 + 4 + 4 + 12 + 4 + 4;
 const postgresEpochMs = 946_684_800_000;
 const twoTo32 = 4_294_967_296;
 
+/** Text is written as UTF-8. */
+export type PayloadPiece = Uint8Array | string;
+
 /** Appends job rows to one growing buffer; `take` hands the bytes over and starts anew. */
 export class JobRowWriter {
   #buffer: Buffer;
@@ -41,11 +44,14 @@ export class JobRowWriter {
   }
 
   /** `payload` may come in pieces, so that a caller who splices needs no copy of its own. */
-  append(job: Omit<Job, 'payload'>, payload: readonly Uint8Array[]): void {
-    let payloadBytes = 0;
-    for (const piece of payload) payloadBytes += piece.byteLength;
+  append(job: Omit<Job, 'payload'>, payload: readonly PayloadPiece[]): void {
     // UTF-8 needs at most three bytes per UTF-16 unit: reserve the worst case, then use what was written.
-    const textUnits = job.partition.length + job.userId.length + job.messageId.length + job.parameters.length;
+    let textUnits = job.partition.length + job.userId.length + job.messageId.length + job.parameters.length;
+    let payloadBytes = 0;
+    for (const piece of payload) {
+      if (typeof piece === 'string') textUnits += piece.length;
+      else payloadBytes += piece.byteLength;
+    }
     this.#reserve(fixedBytes + textUnits * 3 + payloadBytes);
     const buffer = this.#buffer;
     let at = buffer.writeInt16BE(jobFieldCount, this.#length);
@@ -56,11 +62,10 @@ export class JobRowWriter {
     at = writeTextField(buffer, at, job.messageId);
     at = writeInt64Field(buffer, at, (job.receivedAtMs - postgresEpochMs) * 1000);
     at = writeTextField(buffer, at, job.parameters);
-    at = buffer.writeInt32BE(payloadBytes, at);
-    for (const piece of payload) {
-      buffer.set(piece, at);
-      at += piece.byteLength;
-    }
+    const payloadStart = at + 4;
+    at = payloadStart;
+    for (const piece of payload) at = writePiece(buffer, at, piece);
+    buffer.writeInt32BE(at - payloadStart, payloadStart - 4);
     this.#length = at;
     this.#count += 1;
   }
@@ -94,6 +99,12 @@ function writeTextField(buffer: Buffer, at: number, text: string): number {
   const bytes = buffer.write(text, at + 4, 'utf8');
   buffer.writeInt32BE(bytes, at);
   return at + 4 + bytes;
+}
+
+function writePiece(buffer: Buffer, at: number, piece: PayloadPiece): number {
+  if (typeof piece === 'string') return at + buffer.write(piece, at, 'utf8');
+  buffer.set(piece, at);
+  return at + piece.byteLength;
 }
 
 /** Start offsets of the tuples in `rows`, plus the end: `count + 1` numbers. Throws when the bytes are not job rows. */

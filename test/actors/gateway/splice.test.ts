@@ -11,7 +11,9 @@ const scanner = new EventScanner();
 function spliced(text: string, fill: FillIns): string {
   const bytes = Buffer.from(text);
   assert.equal(scanner.scan(bytes, 'single'), 'events');
-  return Buffer.concat(splice(bytes, scanner, 0, fill)).toString();
+  return splice(bytes, scanner, 0, fill)
+    .map((piece) => (typeof piece === 'string' ? piece : Buffer.from(piece).toString()))
+    .join('');
 }
 
 const fillIns: fc.Arbitrary<FillIns> = fc.record({
