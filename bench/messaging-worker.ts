@@ -5,14 +5,7 @@ import { type MessagePort, workerData } from 'node:worker_threads';
 import * as comlink from 'comlink';
 import { readFrame } from '../transport/frame.ts';
 import { createPortLink, decode } from '../transport/index.ts';
-import {
-  createBenchSystem,
-  echoDefinition,
-  receiverThread,
-  senderThread,
-  sinkDefinition,
-  window,
-} from './messaging-actors.ts';
+import { createBenchSystem, echoDefinition, receiverThread, senderThread, sinkDefinition } from './messaging-actors.ts';
 import { comlinkEndpoint, type RemoteCounter } from './messaging-comlink.ts';
 
 interface Ports {

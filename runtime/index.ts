@@ -11,8 +11,10 @@ export { createMetrics, type MetricSnapshot, type ThreadMetrics } from './metric
 export { createMetricsExport, type MetricsExport, type MetricsExportOptions } from './metrics-export.ts';
 export * from './placement.ts';
 export * from './rebalance.ts';
+export { type RebalancerOptions, rebalancerDefaults } from './rebalancer.ts';
 export * from './runtime.ts';
 export * from './seams.ts';
+export * from './shards.ts';
 export { ActorSystem, type ActorSystemOptions } from './system.ts';
 export type { SystemStats } from './system-stats.ts';
 export * from './telemetry.ts';

@@ -97,7 +97,8 @@ export class Mover {
     const meshVersion = host.meshVersion();
     // A thread that came or went meanwhile did not hold, or holds no more: then nothing may change.
     const isMoved = (await this.#stopAtOwner(move, threadId)) && meshVersion === host.meshVersion();
-    if (isMoved) host.adopt(table);
+    // The epoch is spent also when nothing moved: a fence of this move that comes late must not count for the next one.
+    host.adopt(isMoved ? table : { ...host.table(), epoch: table.epoch });
     // Settled, not all: a thread that is lost holds nothing any more, the others must be let go in any case.
     await Promise.allSettled(
       move.participants.map((one) => one.release(move.address, table.epoch, isMoved ? table : undefined)),

@@ -23,6 +23,8 @@ export class PoolThread {
   readonly exited: Promise<string>;
   /** Busy share of its event loop since the last call. */
   readonly loopUtilization: () => number;
+  /** The same for the rebalancer, which looks at other times. */
+  readonly loadUtilization: () => number;
   readonly #worker: Worker;
 
   constructor(options: PoolThreadOptions) {
@@ -39,6 +41,7 @@ export class PoolThread {
       ...(options.heapMbMax === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: options.heapMbMax } }),
     });
     this.loopUtilization = eventLoopGauge(this.#worker);
+    this.loadUtilization = eventLoopGauge(this.#worker);
     this.#worker.on('message', (line: ThreadLogLine) => {
       options.log[line.level]({ thread: `${role} ${threadId}`, ...line.fields }, line.text);
     });

@@ -22,7 +22,8 @@ import { Scheduler, type SchedulerOptions } from './scheduler.ts';
 import type { Seams } from './seams.ts';
 import type { SystemStats } from './system-stats.ts';
 import type { SpanHandle, Tracing } from './telemetry.ts';
-import { Timers } from './timers.ts';
+import type { ActorLoad } from './thread-contract.ts';
+import { CallbackWait, Timers } from './timers.ts';
 import { isSampled } from './traceparent.ts';
 
 export interface ActorSystemOptions {
@@ -47,6 +48,7 @@ export interface ActorSystemOptions {
 }
 
 const mailboxBytesMaxDefault = 256 * 1024 * 1024;
+const holdRetryMs = 1;
 
 export class ActorSystem {
   readonly threadId: number;
@@ -62,6 +64,7 @@ export class ActorSystem {
   private readonly handOvers: HandOvers;
   private readonly drainRun: Drain;
   private readonly host: CellHost;
+  private readonly holdRetry = new CallbackWait(() => this.scheduler.requestTurn());
   private readonly wantFlush = new Set<Link>();
   private readonly sweepListeners: ((stats: SystemStats) => void)[] = [];
   private readonly counters: LifeCounters = {
@@ -189,7 +192,7 @@ export class ActorSystem {
   release(address: string, epoch: number, table?: PlacementTable): void {
     if (table !== undefined) this.setPlacement(table);
     this.holds.release(parseAddress(address), epoch);
-    if (!this.delivery.flushHolds()) this.scheduler.requestTurn();
+    this.flushHolds();
   }
 
   /** Stops every actor; from then on the system refuses everything. Again with a shorter deadline cuts it short. */
@@ -201,6 +204,10 @@ export class ActorSystem {
   /** Called about once a second while actors live here, with what `stats` says then. */
   onSweep(listener: (stats: SystemStats) => void): void {
     this.sweepListeners.push(listener);
+  }
+
+  load(): ActorLoad {
+    return { actors: this.registry.size, hot: this.registry.hot };
   }
 
   stats(): SystemStats {
@@ -262,10 +269,16 @@ export class ActorSystem {
   }
 
   private endTurn(): void {
-    if (this.holds.size > 0 && !this.delivery.flushHolds()) this.scheduler.requestTurn();
+    if (this.holds.size > 0) this.flushHolds();
     if (this.wantFlush.size === 0) return;
     for (const link of this.wantFlush) link.flush();
     this.wantFlush.clear();
+  }
+
+  /** What a full link does not take is tried again a little later, not in every turn: that would be a busy wait. */
+  private flushHolds(): void {
+    if (this.delivery.flushHolds() || this.holdRetry.place >= 0) return;
+    this.timers.add(this.holdRetry, holdRetryMs);
   }
 
   private swept(): void {

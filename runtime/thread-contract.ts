@@ -5,6 +5,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { DrainOutcome } from './drain.ts';
 import type { HandOverOptions } from './hand-over.ts';
 import type { PlacementTable } from './placement.ts';
+import type { HotActor } from './registry.ts';
 import type { SystemStats } from './system-stats.ts';
 
 /** The main thread is a peer like the others; workers count from 1. */
@@ -36,6 +37,14 @@ export interface ThreadFigures {
   system: SystemStats | undefined;
 }
 
+/** How much work the actors of a thread are. */
+export interface ActorLoad {
+  /** Resident. */
+  actors: number;
+  /** The busiest of the last second. */
+  hot: readonly HotActor[];
+}
+
 /** The control surface of a worker; a type and not an interface, so that it counts as a set of control methods. */
 export type ThreadControl = {
   /** Resolves when the definitions are made; links and placement may come then. */
@@ -53,6 +62,8 @@ export type ThreadControl = {
   /** Nothing to do but answer: a thread that cannot is stuck. */
   probe(): void;
   figures(): Promise<ThreadFigures>;
+  /** Little enough to be asked for every second. */
+  load(): Promise<ActorLoad>;
   /** Stops every actor, then calls `onDrained`. Again with a shorter deadline cuts it short. */
   drain(deadlineMs: number): Promise<DrainOutcome>;
   /** Closes every port; the thread ends when nothing else keeps it. */

@@ -9,6 +9,7 @@ import { RuntimeError } from './errors.ts';
 import { type MoveParticipant, Mover, systemParticipant, threadParticipant } from './move.ts';
 import type { PlacementTable } from './placement.ts';
 import { PoolThread } from './pool-thread.ts';
+import { Rebalancer, type ThreadLoad } from './rebalancer.ts';
 import type { Seams, Timer } from './seams.ts';
 import { StallWatch } from './stall-watch.ts';
 import { afterResume, type FailureHistory, judgeFailure } from './supervision.ts';
@@ -45,6 +46,7 @@ export class ThreadPool {
   /** Grows whenever a thread joins or is lost. */
   #meshVersion = 0;
   readonly #mover: Mover;
+  readonly #rebalancer: Rebalancer;
   /** Set once, by a drain, a stop or a fatal loss: from then on a thread that ends is not replaced. */
   #ending = false;
   #started = false;
@@ -72,6 +74,13 @@ export class ThreadPool {
       },
       options.tuning.moveMs,
     );
+    this.#rebalancer = new Rebalancer({
+      clock: options.seams.clock,
+      log: options.log,
+      options: options.tuning.rebalance,
+      look: () => lookAtLoads(this.#live(), options.tuning.callTimeoutMs),
+      move: (address, threadId) => this.pin(address, threadId),
+    });
   }
 
   /** Resolves when every thread is ready, linked with every other and knows the placement. */
@@ -87,6 +96,7 @@ export class ThreadPool {
     this.#options.system.setPlacement(this.#table);
     this.#started = true;
     this.#checkLater();
+    if (this.groups.some(mayShare)) this.#rebalancer.start();
   }
 
   /** Resolves when every live thread applied it. Threads that come later get it before their actors start. */
@@ -112,6 +122,7 @@ export class ThreadPool {
   beginEnd(): void {
     this.#ending = true;
     this.#checks?.cancel();
+    this.#rebalancer.stop();
   }
 
   close(): void {
@@ -283,6 +294,22 @@ export class ThreadPool {
 
 function attachLink(thread: PoolThread, peer: number, port: MessagePort, timeoutMs: number): Promise<void> {
   return thread.control.call('attachLink', [peer, port], { timeoutMs, transfer: [port] });
+}
+
+/** Where actors can go from one thread to another; native storage stays where it is. */
+function mayShare(group: ThreadGroup): boolean {
+  return group.count > 1 && group.drainOnly !== true;
+}
+
+async function lookAtLoads(slots: readonly Slot[], timeoutMs: number): Promise<ThreadLoad[]> {
+  const asked = slots.filter((slot) => slot.state === 'live' && mayShare(slot.group));
+  const loads = asked.map(async ({ threadId, group, thread }): Promise<ThreadLoad[]> => {
+    const load = await thread.control.call('load', [], { timeoutMs }).catch(() => undefined);
+    return load === undefined
+      ? []
+      : [{ threadId, role: group.role, utilization: thread.loadUtilization(), actors: load.actors, hot: load.hot }];
+  });
+  return (await Promise.all(loads)).flat();
 }
 
 /** A lost thread needs nothing any more; what replaces it is told anew. */

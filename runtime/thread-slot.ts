@@ -3,6 +3,7 @@
 
 import type { SupervisionOptions } from './actor.ts';
 import type { PoolThread } from './pool-thread.ts';
+import { type RebalancerOptions, rebalancerDefaults } from './rebalancer.ts';
 import type { StallWatch } from './stall-watch.ts';
 import { supervisionDefaults } from './supervision.ts';
 
@@ -30,6 +31,8 @@ export interface ThreadTuning {
   /** For a move: fences and the last messages of the actor. */
   moveMs: number;
   supervision: SupervisionOptions;
+  /** When hot actors are moved to a cooler thread of their role. */
+  rebalance: RebalancerOptions;
 }
 
 export const threadTuningDefaults: Readonly<ThreadTuning> = Object.freeze({
@@ -41,6 +44,7 @@ export const threadTuningDefaults: Readonly<ThreadTuning> = Object.freeze({
   leaveMs: 5_000,
   moveMs: 2_000,
   supervision: supervisionDefaults,
+  rebalance: rebalancerDefaults,
 });
 
 export interface ThreadLoss {

@@ -79,6 +79,7 @@ function createControl({ options, system, links, control, executor }: ThreadPart
     release: async (address, epoch, table) => (await system).release(address, epoch, table),
     probe: () => undefined,
     figures: async () => figuresOf(await system, options.collect?.()),
+    load: async () => (await system).load(),
     drain: async (deadlineMs) => drainThread(await system, options, deadlineMs),
     leave: () => {
       // Only after this turn: the answer to this very call must leave first.

@@ -17,6 +17,7 @@ export type ProbeMessage =
   | { kind: 'block' }
   | { kind: 'hoard' }
   | { kind: 'never' }
+  | { kind: 'toil'; ms: number }
   | { kind: 'forward'; key: string; value: number }
   | { kind: 'relay'; key: string; values: number[] };
 
@@ -61,6 +62,12 @@ function defineProbe(kind: string, role: string, threadId: number, stops: Int32A
               for (const hoard: object[] = []; ; ) hoard.push({ at: hoard.length, text: `hoard ${hoard.length}` });
             case 'never':
               return;
+            case 'toil': {
+              const until = context.clock.monotonicMs() + message.ms;
+              while (context.clock.monotonicMs() < until);
+              context.ref<ProbeMessage>(kind, context.key).tell(message);
+              return;
+            }
             case 'forward':
               context.ref<ProbeMessage>(kind, message.key).tell({ kind: 'add', value: message.value });
               return;

@@ -7,6 +7,7 @@ import {
   type ActorRef,
   type Runtime,
   type RuntimeOptions,
+  rebalancerDefaults,
   startRuntime,
   type ThreadLoss,
   type ThreadTuning,
@@ -287,6 +288,23 @@ test('messages told before, during and after a move are all handled, in order, b
     await fixture.probe(there.key).ask({ kind: 'values' }, { timeoutMs }),
     Array.from({ length: 300 }, (_, index) => index),
   );
+});
+
+test('of two hot actors in one thread one is moved to the idle thread, and nothing is lost', async (t) => {
+  const rebalance = { ...rebalancerDefaults, lookMs: 100, looks: 3, hotAbove: 0.6, coolBelow: 0.4, shareMin: 0.05 };
+  const fixture = await setup(t, { rebalance: { ...rebalance, shareMax: 0.95 } });
+  const { probe, nextLog } = fixture;
+  const here = (await keysOnTwoThreads(fixture))[0].threadId;
+  const keys: string[] = [];
+  for (let index = 0; keys.length < 2; index += 1) {
+    const where = await probe(`hot${index}`).ask<ProbeWhere>({ kind: 'where' }, { timeoutMs });
+    if (where.threadId === here) keys.push(`hot${index}`);
+  }
+  for (const key of keys) probe(key).tell({ kind: 'toil', ms: 3 });
+  const moved = await nextLog('moved a hot actor to a cooler thread');
+  assert.equal(moved.from, here);
+  const places = await Promise.all(keys.map((key) => probe(key).ask<ProbeWhere>({ kind: 'where' }, { timeoutMs })));
+  assert.equal(new Set(places.map(({ threadId }) => threadId)).size, 2);
 });
 
 test('a pin to a thread that does not host the kind is refused', async (t) => {

@@ -8,8 +8,6 @@ import {
   ActorSystem,
   chooseMoves,
   defineActor,
-  type MoveControl,
-  moveActor,
   type PlacementTable,
   RuntimeError,
   realTurn,
@@ -18,6 +16,7 @@ import {
   VirtualClock,
   VirtualExecutor,
 } from '../../runtime/index.ts';
+import { Mover, systemParticipant } from '../../runtime/move.ts';
 import { createMemoryLinks, type Link } from '../../transport/index.ts';
 
 const silent = () => undefined;
@@ -155,13 +154,22 @@ test('a full link refuses visibly, and everything it took arrives', async (t) =>
   assert.equal(heard, taken);
 });
 
-function controlsOf(systems: readonly ActorSystem[]): MoveControl[] {
-  return systems.map((system) => ({
-    threadId: system.threadId,
-    hold: async (address, epoch) => system.hold(address, epoch),
-    handOver: (address, epoch, options) => system.handOver(address, epoch, options),
-    release: async (address, epoch, table) => system.release(address, epoch, table),
-  }));
+/** The product's own mover over these systems; `table` is the placement in force. */
+function moverOf(systems: readonly ActorSystem[], first: PlacementTable) {
+  const state = { table: first };
+  const mover = new Mover(
+    {
+      roles: { echo: 'worker' },
+      participants: () => systems.map(systemParticipant),
+      meshVersion: () => 1,
+      table: () => state.table,
+      adopt: (table) => {
+        state.table = table;
+      },
+    },
+    2000,
+  );
+  return { state, move: (key: string, to: number) => mover.move({ kind: 'echo', key }, to) };
 }
 
 test('a move under traffic loses nothing and keeps the order of each sender', async (t) => {
@@ -187,24 +195,14 @@ test('a move under traffic loses nothing and keeps the order of each sender', as
     }
   };
   for (let value = 0; value < 20; value += 1) tellAll(value);
-  let inForce = table;
-  const move = moveActor({
-    address: 'echo/a',
-    from: 1,
-    to: 2,
-    table,
-    controls: controlsOf(systems),
-    decided: (next) => {
-      inForce = next;
-    },
-  });
+  const { state, move } = moverOf(systems, table);
+  const moved = move('a', 2);
   for (let value = 20; value < 40; value += 1) tellAll(value);
   await settle();
-  const outcome = await move;
+  await moved;
   for (let value = 40; value < 60; value += 1) tellAll(value);
   await settle();
-  assert.equal(outcome.isMoved, true);
-  assert.deepEqual(inForce.pins, { 'echo/a': 2 });
+  assert.deepEqual(state.table.pins, { 'echo/a': 2 });
   assert.deepEqual([at(1).stats().actors, at(2).stats().actors], [0, 1]);
   assert.deepEqual(stops, ['migrating']);
   const expected = Array.from({ length: 60 }, (_, value) => value);
@@ -215,11 +213,14 @@ test('a move whose owner cannot stop in time is called off, and the actor stays'
   const { at, settle, systems, table, clock } = setup(t, 2, [stuckUntilAborted()], { 'echo/a': 1 });
   at(0).ref('echo', 'a').tell(1);
   await settle();
-  const move = moveActor({ address: 'echo/a', from: 1, to: 0, table, controls: controlsOf(systems), decided: silent });
+  const { state, move } = moverOf(systems, table);
+  const code = codeOf(move('a', 0));
   await settle();
   const untilMs = clock.monotonicMs() + 2500;
   while (clock.fireNext(untilMs)) await settle();
-  assert.deepEqual(await move, { isMoved: false, table: { ...table, epoch: 2 } });
+  await settle();
+  assert.equal(await code, 'MOVE_ABORTED');
+  assert.deepEqual(state.table, { ...table, epoch: 2 });
   assert.equal(at(1).stats().actors, 1);
   assert.equal(at(0).ref('echo', 'a').tell(2), true);
   await settle();

@@ -8,14 +8,14 @@ import {
   ActorSystem,
   type Clock,
   type Executor,
-  type MoveControl,
-  moveActor,
   type PlacementTable,
+  parseAddress,
   type Random,
   realTurn,
   seededRandom,
   VirtualClock,
 } from '../../runtime/index.ts';
+import { type MoveParticipant, Mover } from '../../runtime/move.ts';
 import { createMemoryLinks, type Link } from '../../transport/index.ts';
 
 /** Probabilities per step, but for the last three: per frame, per message and per commit. */
@@ -92,6 +92,7 @@ export class World {
   private readonly wires = new Map<string, Wire>();
   private readonly options: WorldOptions;
   private isMoving = false;
+  private readonly mover: Mover;
 
   constructor(options: WorldOptions) {
     this.options = options;
@@ -104,6 +105,16 @@ export class World {
     this.table = { epoch: 1, threadsByRole, pins: {} };
     this.threads = options.roles.map((role, threadId) => this.spawn(threadId, role));
     for (const thread of this.threads) this.connect(thread, (peer) => peer.threadId > thread.threadId);
+    const host = {
+      roles: options.kindRoles,
+      participants: () => this.threads.filter(({ isAlive }) => isAlive).map((thread) => this.participantOf(thread)),
+      meshVersion: () => this.threads.reduce((sum, { life }) => sum + life, this.kills),
+      table: () => this.table,
+      adopt: (table: PlacementTable) => {
+        this.table = table;
+      },
+    };
+    this.mover = new Mover(host, 500);
   }
 
   /** Everything that happens is noted; the hash over all notes is the identity of a run. */
@@ -287,28 +298,21 @@ export class World {
     const from = this.threadOf(to).system.ownerOf(address);
     if (from === undefined || from === to) return;
     this.isMoving = true;
-    const outcome = await moveActor({
-      address,
-      from,
-      to,
-      table: this.table,
-      controls: this.threads.map((thread) => this.controlOf(thread)),
-      deadlineMs: 500,
-      decided: (table) => {
-        this.table = table;
-      },
-    });
-    this.table = outcome.table;
+    const isMoved = await this.mover.move(parseAddress(address), to).then(
+      () => true,
+      () => false,
+    );
     this.isMoving = false;
-    if (outcome.isMoved) this.moves += 1;
-    this.note(`move ${address} ${from} to ${to}: ${outcome.isMoved}`);
+    if (isMoved) this.moves += 1;
+    this.note(`move ${address} ${from} to ${to}: ${isMoved}`);
   }
 
-  private controlOf(thread: SimulatedThread): MoveControl {
+  private participantOf(thread: SimulatedThread): MoveParticipant {
     return {
       threadId: thread.threadId,
       hold: (address, epoch) => this.call(thread, () => thread.system.hold(address, epoch)),
       handOver: (address, epoch, options) => this.call(thread, () => thread.system.handOver(address, epoch, options)),
+      fence: (address, epoch) => this.call(thread, () => thread.system.fence(address, epoch)),
       release: (address, epoch, table) => this.call(thread, () => thread.system.release(address, epoch, table)),
     };
   }
