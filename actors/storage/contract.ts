@@ -146,7 +146,7 @@ export interface HandedJobs {
    * that come again, and nothing may be concluded about the ids between them.
    */
   afterId: number;
-  /** Last explicit status of jobs that come again; empty for fresh jobs. */
+  /** Last explicit status of jobs that come again, with an empty response; none for fresh jobs. */
   statuses: JobStatus[];
 }
 

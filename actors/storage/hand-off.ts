@@ -152,7 +152,8 @@ export class HandOff {
       for (const jobId of succeeded) this.#finish(partition, jobId, 'succeeded');
       for (const status of statuses) {
         const outstanding = partition.outstanding.get(status.jobId);
-        if (outstanding !== undefined) outstanding.status = status;
+        // What the destination said is on disk; kept here it could be ten kilobytes for every job that waits.
+        if (outstanding !== undefined) outstanding.status = { ...status, response: '' };
         this.#finish(partition, status.jobId, status.state);
       }
     }

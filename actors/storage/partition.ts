@@ -22,7 +22,7 @@ export interface OutstandingJob {
   receivedAtMs: number;
   /** Size of its row: what reading it again costs. */
   bytes: number;
-  /** Last explicit status, e.g. of a failed attempt. */
+  /** Last explicit status, e.g. of a failed attempt, without its response. */
   status: JobStatus | undefined;
 }
 

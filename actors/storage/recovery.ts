@@ -113,18 +113,29 @@ interface StatusRow {
   state: JobState;
   attempt: number;
   code: number;
-  response: string;
   exec_ms: number;
   retry_ms: number;
   first_ms: number;
 }
 
+/**
+ * What ended, and of every job that did not the newest attempt only, without what the destination said: a destination
+ * that was dead for a day leaves gigabytes of that, and nobody asks for it again.
+ */
 async function readStatuses(session: PostgresSession, dataset: Dataset, found: Map<string, Found>): Promise<void> {
   const ms = (column: string): string => `coalesce(floor(extract(epoch from ${column}) * 1000), 0)::bigint`;
+  const columns = 'partition, after_id, job_id, jobs, state, attempt, code, exec_time, retry_time, first_attempted_at';
   const { rows } = await session.query<StatusRow>(
-    `select partition, after_id, job_id, jobs, state, attempt, code, response, ${ms('exec_time')} as exec_ms,
+    `with newest as (
+       select distinct on (partition, job_id) ${columns} from ${statusTable(dataset)} where state in ('failed', 'waiting')
+       order by partition, job_id, attempt desc, exec_time desc
+     )
+     select partition, after_id, job_id, jobs, state, attempt, code, ${ms('exec_time')} as exec_ms,
             ${ms('retry_time')} as retry_ms, ${ms('first_attempted_at')} as first_ms
-     from ${statusTable(dataset)} order by partition, job_id, attempt, exec_time`,
+     from (
+       select * from newest union all
+       select ${columns} from ${statusTable(dataset)} where state not in ('failed', 'waiting')
+     ) as statuses order by partition, job_id`,
   );
   dataset.finished = 0;
   for (const row of rows) {
@@ -181,7 +192,7 @@ function toStatus(row: StatusRow): JobStatus {
     state: row.state,
     attempt: row.attempt,
     code: row.code,
-    response: row.response,
+    response: '',
     execTimeMs: row.exec_ms,
     retryTimeMs: row.retry_ms,
     firstAttemptedAtMs: row.first_ms,

@@ -191,10 +191,14 @@ test('a restart hands out exactly what was unfinished, with the last status of e
           { afterId: 0, jobIds: [one, two] },
           { afterId: four, jobIds: [five] },
         ],
-        statuses: [failed],
+        statuses: [statusOf(three, { attempt: 1, code: 503 }), failed],
       }),
     ],
   });
+  const kept = { ...failed, response: '' };
+  first.open('gw', 'a', 3);
+  const reopened = await first.holds('gw', 'a', 3);
+  assert.deepEqual(reopened.statuses.get(three), kept, 'what a destination said is not kept in memory');
   await first.stop();
 
   const second = storageFixture(database);
@@ -203,7 +207,7 @@ test('a restart hands out exactly what was unfinished, with the last status of e
   const again = await second.holds('gw', 'a', 7);
   assert.deepEqual(again.handed.map((job) => job.jobId).slice(0, 3), [three, four, six]);
   assert.equal(again.handed.length, 7);
-  assert.deepEqual(again.statuses.get(three), failed);
+  assert.deepEqual(again.statuses.get(three), kept, 'the newest attempt, without what the destination said');
   const fresh = again.messages.filter((message) => message.afterId >= 0);
   assert.equal(
     fresh.reduce((sum, message) => sum + message.count, 0),
