@@ -55,6 +55,9 @@ export class EventRows {
   /** Many requests share a millisecond. */
   #isoMs = -1;
   #iso = '';
+  #lastUserId = '';
+  #lastAnonymousId = '';
+  #lastRudderId = '';
 
   constructor(options: EventRowsOptions) {
     this.#options = options;
@@ -111,12 +114,22 @@ export class EventRows {
     for (let event = 0; event < this.#scanner.count; event += 1) {
       const userId = this.#userIds[event] ?? '';
       const anonymousId = this.#anonymousIds[event] ?? '';
-      fill.rudderId = rudderIdOf(userId, anonymousId);
+      fill.rudderId = this.#rudderId(userId, anonymousId);
       fill.type = this.#typeToSet(event, facts.type);
       this.#setMessageId(event, fill, job);
       job.userId = compositeUserId(facts.anonymousIdHeader, anonymousId, userId);
       writer.append(job, splice(this.#body, this.#scanner, event, fill));
     }
+  }
+
+  /** The events of a batch are mostly of one user. */
+  #rudderId(userId: string, anonymousId: string): string {
+    if (userId !== this.#lastUserId || anonymousId !== this.#lastAnonymousId || this.#lastRudderId === '') {
+      this.#lastUserId = userId;
+      this.#lastAnonymousId = anonymousId;
+      this.#lastRudderId = rudderIdOf(userId, anonymousId);
+    }
+    return this.#lastRudderId;
   }
 
   #isoOf(receivedAtMs: number): string {
