@@ -1,6 +1,7 @@
 // The workspace of the first minute: made once in the data folder when no workspace file is configured, so that one
 // command and one curl line show a delivered event. It is the operator's file from then on; only the port of the local
-// receiver is kept true, for as long as that line is left as it was written.
+// receiver is kept true, for as long as that line is left as it was written: the port stands in it twice, so that an
+// address somebody put there is not taken for ours only because the remark behind it was left standing.
 
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
@@ -34,8 +35,8 @@ export async function ensureStarterWorkspace(options: StarterWorkspaceOptions): 
 /** The text with its receiver line at `port`; unchanged when that line is no longer as we wrote it. */
 export function withReceiverPort(text: string, port: number): string {
   return text.replace(
-    /^(\s*webhookUrl: )http:\/\/127\.0\.0\.1:\d+\/( # the local receiver)$/m,
-    `$1http://127.0.0.1:${port}/$2`,
+    /^(\s*webhookUrl: )http:\/\/127\.0\.0\.1:(\d+)\/( # the local receiver, port )\2$/m,
+    `$1http://127.0.0.1:${port}/$3${port}`,
   );
 }
 
@@ -66,7 +67,7 @@ sources:
           name: WEBHOOK
         config:
           # Put your own URL here to receive the events yourself.
-          webhookUrl: http://127.0.0.1:${receiverPort}/ # the local receiver
+          webhookUrl: http://127.0.0.1:${receiverPort}/ # the local receiver, port ${receiverPort}
           webhookMethod: POST
 `;
 }

@@ -46,10 +46,13 @@ test('follows the port of the receiver, and keeps its hands off a line somebody 
   const { path } = await ensureStarterWorkspace({ dataDir, receiverPort: 1111 });
   await ensureStarterWorkspace({ dataDir, receiverPort: 2222 });
   assert.equal((await sourceIn(path)).destinations[0]?.config.webhookUrl, 'http://127.0.0.1:2222/');
-  const mine = starterText('wk', 1).replace(' # the local receiver', '');
-  await writeFile(path, mine);
-  await ensureStarterWorkspace({ dataDir, receiverPort: 3333 });
-  assert.equal(await readFile(path, 'utf8'), mine);
+  const text = starterText('wk', 1111);
+  for (const mine of [text.replace(/ # the local receiver.*/, ''), text.replace('127.0.0.1:1111', '127.0.0.1:9000')]) {
+    assert.notEqual(mine, text);
+    await writeFile(path, mine);
+    await ensureStarterWorkspace({ dataDir, receiverPort: 3333 });
+    assert.equal(await readFile(path, 'utf8'), mine);
+  }
 });
 
 test('prints one line for each delivery and answers 200', async (t) => {
