@@ -14,6 +14,7 @@ import { startProgram } from './program.ts';
 import { WorkspaceFileError } from './services/backend-config.ts';
 import { formatStartProblems, runStartChecks, type StartCheck } from './start-checks.ts';
 import { StartError } from './start-error.ts';
+import { StopRequests } from './stop-requests.ts';
 
 // An exit and not only an exit code: nothing that is still open may hold a stopped program back.
 process.exit(await main(process.argv.slice(2)));
@@ -70,7 +71,10 @@ async function start(request: SettingsRequest): Promise<number> {
 
 async function runUntilStopped(settings: Settings, checks: readonly StartCheck[]): Promise<number> {
   const log = createLog(settings.log, 'main');
-  const stop = stopRequests();
+  // From here on: also those that come during the start.
+  const stop = new StopRequests(() => performance.now());
+  process.on('SIGTERM', () => stop.signal('SIGTERM'));
+  process.on('SIGINT', () => stop.signal('SIGINT'));
   const program = await startProgram({
     settings,
     version: programVersion(),
@@ -94,30 +98,6 @@ async function runUntilStopped(settings: Settings, checks: readonly StartCheck[]
   if (clean) log.info({}, 'drained; everything accepted is in Postgres');
   else log.warn({}, 'the drain was cut short; what was not finished is in Postgres and goes on at the next start');
   return clean ? exitCodes.ok : exitCodes.cutShort;
-}
-
-/** Signals and failures from the moment the process listens to them: also those that come during the start. */
-function stopRequests(): { first: Promise<string | undefined>; second: Promise<void>; fail(reason: string): void } {
-  let asked = 0;
-  let first: (reason: string | undefined) => void = () => undefined;
-  let second: () => void = () => undefined;
-  const requests = {
-    first: new Promise<string | undefined>((resolve) => {
-      first = resolve;
-    }),
-    second: new Promise<void>((resolve) => {
-      second = resolve;
-    }),
-    fail: (reason: string) => first(reason),
-  };
-  const onSignal = (): void => {
-    asked += 1;
-    if (asked === 1) first(undefined);
-    else second();
-  };
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
-  return requests;
 }
 
 function reportFailedStart(error: unknown): number {
