@@ -42,4 +42,5 @@ runThread({
     return metrics.snapshot();
   },
   onDrained: () => flush(),
+  onLingering: () => process.exit(),
 });

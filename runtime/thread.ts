@@ -6,7 +6,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { createPortLink, exposeControl, type Link } from '../transport/index.ts';
 import type { ActorDefinition, ActorLog } from './actor.ts';
 import type { DrainOutcome } from './drain.ts';
-import { type Executor, realSeams } from './seams.ts';
+import { realSeams, type Seams } from './seams.ts';
 import { ActorSystem } from './system.ts';
 import type { ThreadControl, ThreadFigures, ThreadLogLine, ThreadStart } from './thread-contract.ts';
 
@@ -22,7 +22,12 @@ export interface ThreadOptions {
   collect?(): unknown;
   /** After all actors of the thread stopped: the last moment to flush and close what they shared. */
   onDrained?(): Promise<void>;
+  /** The thread was told to leave, but something (a request without an answer) still holds it: the last moment to exit. */
+  onLingering?(): void;
 }
+
+/** A thread that was told to leave may take this long to close what it has open. */
+const lingerMs = 250;
 
 /** Call once, from the worker's entry file. */
 export function runThread(options: ThreadOptions): void {
@@ -50,10 +55,7 @@ export function runThread(options: ThreadOptions): void {
   })();
   // Main hears of a failure by `ready`; this keeps it from counting as unhandled before that call.
   system.catch(() => undefined);
-  exposeControl(
-    start.control,
-    createControl({ options, system, links, control: start.control, executor: seams.executor }),
-  );
+  exposeControl(start.control, createControl({ options, system, links, control: start.control, seams }));
 }
 
 interface ThreadParts {
@@ -61,10 +63,10 @@ interface ThreadParts {
   system: Promise<ActorSystem>;
   links: ThreadLinks;
   control: MessagePort;
-  executor: Executor;
+  seams: Seams;
 }
 
-function createControl({ options, system, links, control, executor }: ThreadParts): ThreadControl {
+function createControl({ options, system, links, control, seams }: ThreadParts): ThreadControl {
   return {
     ready: async () => {
       await system;
@@ -83,9 +85,11 @@ function createControl({ options, system, links, control, executor }: ThreadPart
     drain: async (deadlineMs) => drainThread(await system, options, deadlineMs),
     leave: () => {
       // Only after this turn: the answer to this very call must leave first.
-      executor.nextTurn(() => {
+      seams.executor.nextTurn(() => {
         links.close();
         control.close();
+        // The timer does not keep the thread alive: it comes only where something else does.
+        seams.clock.setTimer(lingerMs, () => options.onLingering?.());
       });
     },
   };
