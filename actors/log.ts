@@ -34,7 +34,7 @@ export function createLog(settings: Settings['log'], threadName: string, sink?: 
   const logger = pino(
     {
       level: settings.level,
-      base: { thread: threadName },
+      base: null,
       messageKey: 'text',
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
@@ -43,11 +43,13 @@ export function createLog(settings: Settings['log'], threadName: string, sink?: 
     },
     stream,
   );
+  // A line that main writes for another thread says so itself; as pino's base, `thread` would stand in it twice.
+  const thread = threadName;
   return {
-    debug: (fields, text) => logger.debug(fields, text),
-    info: (fields, text) => logger.info(fields, text),
-    warn: (fields, text) => logger.warn(fields, text),
-    error: (fields, text) => logger.error(fields, text),
+    debug: (fields, text) => logger.debug({ thread, ...fields }, text),
+    info: (fields, text) => logger.info({ thread, ...fields }, text),
+    warn: (fields, text) => logger.warn({ thread, ...fields }, text),
+    error: (fields, text) => logger.error({ thread, ...fields }, text),
   };
 }
 

@@ -26,22 +26,27 @@ export class LastErrors {
   }
 
   add(atMs: number, where: string, text: string): void {
+    // What repeats (a database that is away says so every second) must not push everything else out.
+    const known = this.#errors.findIndex((error) => error.where === where && error.text === text);
+    if (known >= 0) this.#errors.splice(known, 1);
     this.#errors.unshift({ atMs, where, text });
     if (this.#errors.length > errorsKept) this.#errors.pop();
   }
 
   /** `log`, with its errors remembered. */
   watch(log: ActorLog, where: string, nowMs: () => number): ActorLog {
-    const keep = (text: string): void => this.add(nowMs(), where, text);
+    const keep = ({ thread }: Readonly<Record<string, unknown>>, text: string): void =>
+      // Main writes the lines of all threads; they name theirs.
+      this.add(nowMs(), typeof thread === 'string' ? thread : where, text);
     return {
       debug: (fields, text) => log.debug(fields, text),
       info: (fields, text) => log.info(fields, text),
       warn: (fields, text) => {
-        keep(text);
+        keep(fields, text);
         log.warn(fields, text);
       },
       error: (fields, text) => {
-        keep(text);
+        keep(fields, text);
         log.error(fields, text);
       },
     };

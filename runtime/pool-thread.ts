@@ -35,7 +35,7 @@ export class PoolThread {
     this.heartbeat = new Int32Array(heartbeat);
     this.control = new ControlClient<ThreadControl>(port1);
     this.#worker = new Worker(options.entry, {
-      name: `${role} ${threadId}`,
+      name: `${role}-${threadId}`,
       workerData: start,
       transferList: [port2],
       ...(options.heapMbMax === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: options.heapMbMax } }),
@@ -43,7 +43,7 @@ export class PoolThread {
     this.loopUtilization = eventLoopGauge(this.#worker);
     this.loadUtilization = eventLoopGauge(this.#worker);
     this.#worker.on('message', (line: ThreadLogLine) => {
-      options.log[line.level]({ thread: `${role} ${threadId}`, ...line.fields }, line.text);
+      options.log[line.level]({ thread: `${role}-${threadId}`, ...line.fields }, line.text);
     });
     this.exited = this.#watchExit();
   }

@@ -31,7 +31,7 @@ const duration = (ms) => {
 const shown = (name, value, nowMs) => {
   if (value === null || value === undefined) return '–';
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
-  if (typeof value === 'object') return JSON.stringify(value);
+  if (typeof value === 'object') return Object.entries(value).map(([key, each]) => words(key) + ' ' + shown(key, each, nowMs)).join(', ') || 'none';
   if (typeof value !== 'number') return value === '' ? '(all)' : value;
   if (isMoment(name)) return duration(Math.max(0, nowMs - value)) + ' ago';
   if (/Ms$/.test(name)) return duration(value);

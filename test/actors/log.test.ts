@@ -18,6 +18,13 @@ test('writes one JSON line with time, level, thread, fields and text', () => {
   assert.ok(!Number.isNaN(Date.parse(time)));
 });
 
+test('names the thread a line comes from once, also when main writes it for another one', () => {
+  const { log, lines } = setup();
+  log.info({ thread: 'storage-2' }, 'x');
+  assert.equal(lines[0]?.match(/"thread":/g)?.length, 1);
+  assert.equal(JSON.parse(lines[0] ?? '').thread, 'storage-2');
+});
+
 test('leaves out what is below its level', () => {
   const { log, lines } = setup('warn');
   log.debug({}, 'no');

@@ -261,7 +261,7 @@ test('statistics name every thread with its figures', async (t) => {
 
 test('log lines of a thread reach the log of main with the name of the thread', async (t) => {
   const { nextLog } = await setup(t, {}, [{ role: 'actors', count: 1 }]);
-  assert.deepEqual(await nextLog('definitions made'), { thread: 'actors 1', threadId: 1 });
+  assert.deepEqual(await nextLog('definitions made'), { thread: 'actors-1', threadId: 1 });
 });
 
 test('a pinned actor runs on the thread it is pinned to', async (t) => {
