@@ -57,6 +57,21 @@ export function curlLine(url: string, writeKey: string): string {
   return `  curl -u '${writeKey}:' -H 'Content-Type: application/json' -d '${event}' ${url}/v1/track`;
 }
 
+/** Why this engine serves HTTP; what hinders the faster one stands in the log at full length. */
+export function engineReason(setting: string, fallbackReason: string): string {
+  if (setting !== 'auto') return 'as configured';
+  if (fallbackReason === '') return 'the fastest that loads';
+  const [missing] = /GLIBC_[\d.]+/.exec(fallbackReason) ?? [];
+  return `uWebSockets.js does not load here${missing === undefined ? '' : `: no ${missing}`}`;
+}
+
+/** Host, port and database of the operator's server, without user and password. */
+export function serverPlace(url: string): string {
+  if (!URL.canParse(url)) return 'your server';
+  const { host, pathname } = new URL(url);
+  return `${host}${pathname}`;
+}
+
 function durabilityText({ fsync, synchronousCommit }: BannerFacts['postgres']): string {
   const settings = `fsync=${fsync}, synchronous_commit=${synchronousCommit}`;
   const isDurable = fsync === 'on' && synchronousCommit !== 'off';

@@ -18,7 +18,7 @@ import {
 } from '../runtime/index.ts';
 import { workerEntry } from '../transport/index.ts';
 import { type AdminServer, openAdminServer } from './admin/admin-server.ts';
-import { startBanner } from './banner.ts';
+import { engineReason, serverPlace, startBanner } from './banner.ts';
 import type { Settings } from './config.ts';
 import { type Database, openDatabase } from './database.ts';
 import { roles } from './definitions.ts';
@@ -253,7 +253,9 @@ class RunningProgram implements Program {
         { name: 'gateway', check: () => (this.#draining ? 'the program is draining' : undefined) },
         {
           name: 'storage',
-          check: async () => ((await storageStats(storage)).postgres.connected ? undefined : 'Postgres is away'),
+          // Draining has a reason of its own, and a storage actor that has stopped would only count a dead letter.
+          check: async () =>
+            this.#draining || (await storageStats(storage)).postgres.connected ? undefined : 'Postgres is away',
         },
         { name: 'postgres', check: async () => void (await this.#database?.ping()) },
         { name: 'disk', check: () => (this.#disk?.isLow === true ? 'the disk is nearly full' : undefined) },
@@ -335,12 +337,12 @@ class RunningProgram implements Program {
       dataDir: resolve(settings.data.dir),
       postgres: {
         ...stats.postgres,
-        place: database.dataDirectory ?? 'your server',
+        place: database.dataDirectory ?? serverPlace(settings.postgres.url),
         isEmbedded: database.dataDirectory !== undefined,
       },
       gateway: { host: settings.gateway.host, port: gateway.port },
       statusUrl: admin.url,
-      http: { engine: gateway.engine, reason: settings.http.engine === 'auto' ? 'chosen' : 'configured' },
+      http: { engine: gateway.engine, reason: engineReason(settings.http.engine, gateway.fallbackReason) },
       workspace: { path, sources, destinations },
       ...starter,
       startMs: this.#seams.clock.nowMs() - startedAtMs,

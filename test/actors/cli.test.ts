@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
-import { type BannerFacts, curlLine, startBanner } from '../../actors/banner.ts';
+import { type BannerFacts, curlLine, engineReason, serverPlace, startBanner } from '../../actors/banner.ts';
 import { parseCommandLine } from '../../actors/cli.ts';
 import { settingsSchema } from '../../actors/config.ts';
 import { loadConfig } from '../../runtime/index.ts';
@@ -120,4 +120,16 @@ test('gives a curl line that a shell reads as one command with valid JSON', () =
   assert.equal(parameters[1], 'wk_1:');
   assert.equal(JSON.parse(parameters[5] ?? '').event, 'Hello Sluice');
   assert.equal(parameters[6], 'http://127.0.0.1:8080/v1/track');
+});
+
+test('tells why this HTTP engine serves', () => {
+  assert.equal(engineReason('node', ''), 'as configured');
+  assert.equal(engineReason('auto', ''), 'the fastest that loads');
+  const reason = "got: Error: libc.so.6: version `GLIBC_2.38' not found";
+  assert.equal(engineReason('auto', reason), 'uWebSockets.js does not load here: no GLIBC_2.38');
+});
+
+test("tells the place of the operator's server without its password", () => {
+  assert.equal(serverPlace('postgres://anna:secret@db.example:5433/events?sslmode=require'), 'db.example:5433/events');
+  assert.equal(serverPlace('no URL'), 'your server');
 });
