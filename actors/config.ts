@@ -198,6 +198,11 @@ export const settingsSchema = defineConfig(
   },
   [
     {
+      paths: ['postgres.url'],
+      expected: 'a URL like postgres://user:password@host:5432/database',
+      holds: ({ postgres }) => postgres.url === '' || isPostgresUrl(postgres.url),
+    },
+    {
       paths: ['admin.host'],
       expected:
         'an address of this machine only (127.0.0.1, ::1 or localhost): the admin server has no authentication yet',
@@ -238,4 +243,8 @@ export type Settings = ConfigOf<typeof settingsSchema>;
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function isPostgresUrl(url: string): boolean {
+  return /^postgres(ql)?:\/\/./.test(url) && URL.canParse(url);
 }
