@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { formatConfigFaults } from '../runtime/index.ts';
 import { exitCodes } from './cli.ts';
 import { readSettings, type SettingsRequest } from './config-file.ts';
+import { destinationProblems } from './destinations/registry.ts';
 import { formatWorkspaceFaults, parseWorkspaceFile } from './services/workspace-file.ts';
 
 export interface CommandOutput {
@@ -34,7 +35,8 @@ export async function checkConfig(request: SettingsRequest): Promise<CommandOutp
     const destinations = new Set(reading.sources.flatMap((source) => source.destinations.map(({ id }) => id)));
     return good([
       ...lines,
-      `Workspace: ${path}, ${reading.sources.length} sources, ${destinations.size} destinations.`,
+      `Workspace: ${path}, sources: ${reading.sources.length}, destinations: ${destinations.size}.`,
+      ...destinationProblems(reading.sources).map((problem) => `Warning: ${problem}.`),
     ]);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';

@@ -22,6 +22,7 @@ import { engineReason, serverPlace, startBanner } from './banner.ts';
 import type { Settings } from './config.ts';
 import { type Database, openDatabase } from './database.ts';
 import { roles } from './definitions.ts';
+import { destinationProblems } from './destinations/registry.ts';
 import { DiskWatch } from './disk-watch.ts';
 import { type Gateway, startGateway } from './gateway/gateway.ts';
 import { collectMetrics } from './metrics-collect.ts';
@@ -181,6 +182,7 @@ class RunningProgram implements Program {
       clock,
       onSnapshot: (snapshot) => {
         this.#holder.publish(snapshot);
+        for (const problem of destinationProblems(snapshot.sources)) this.#log.warn({ path }, problem);
         void this.#runtime?.broadcast(workspaceTopic, snapshot).catch((error: unknown) => {
           this.#log.error({ error }, 'a thread did not take the new workspace; it gets it when it is replaced');
         });

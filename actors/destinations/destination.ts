@@ -23,6 +23,8 @@ export type TransformResult =
   | { kind: 'aborted'; code: number; reason: string };
 
 export interface CompiledDestination {
+  /** Why every event will be aborted, whatever it holds; told to the operator before the first one comes. */
+  readonly problem?: string;
   transform(event: EventObject, metadata: EventMetadata): TransformResult;
 }
 

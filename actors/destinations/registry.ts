@@ -1,7 +1,7 @@
 // Every destination type there is, by the name of its definition. A type nobody wrote is not an error of the program:
 // its events are aborted with a reason, so that they are counted and can be replayed once it exists.
 
-import type { DestinationConfig } from '../services/workspace.ts';
+import type { DestinationConfig, SourceConfig } from '../services/workspace.ts';
 import type { CompiledDestination, DestinationType } from './destination.ts';
 import { webhook } from './webhook.ts';
 
@@ -13,7 +13,19 @@ export function compileDestination(destination: DestinationConfig): CompiledDest
   const type = types.get(name.toUpperCase());
   if (type !== undefined) return type.compile(destination);
   const reason = `destination type ${name} is not known`;
-  return { transform: () => ({ kind: 'aborted', code: unknownTypeCode, reason }) };
+  return { problem: reason, transform: () => ({ kind: 'aborted', code: unknownTypeCode, reason }) };
+}
+
+/** Enabled destinations that can only abort. They are no fault of the file: the others must go on. */
+export function destinationProblems(sources: readonly SourceConfig[]): string[] {
+  const problems = new Set<string>();
+  for (const destination of sources.flatMap((source) => source.destinations)) {
+    if (!destination.enabled) continue;
+    const { problem } = compileDestination(destination);
+    if (problem !== undefined)
+      problems.add(`every event for destination ${destination.id} will be aborted: ${problem}`);
+  }
+  return [...problems];
 }
 
 /** For metrics: the type's name, or one word for all that are not known, so that labels stay bounded. */

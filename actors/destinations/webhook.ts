@@ -33,7 +33,7 @@ export const webhook: DestinationType = {
   name: 'WEBHOOK',
   compile(destination) {
     const settings = readSettings(destination);
-    if (typeof settings === 'string') return { transform: () => abort(settings) };
+    if (typeof settings === 'string') return { problem: settings, transform: () => abort(settings) };
     const isStatic =
       typeof settings.url === 'string' &&
       settings.headers.every(({ name, value }) => typeof name === 'string' && typeof value === 'string');
@@ -44,7 +44,7 @@ export const webhook: DestinationType = {
 /** The usual case: nothing but the event changes, so the descriptor is encoded once. */
 function compileStatic(settings: Settings): CompiledDestination {
   const request = describe(settings.method, String(settings.url), staticHeaders(settings));
-  if (typeof request === 'string') return { transform: () => abort(request) };
+  if (typeof request === 'string') return { problem: request, transform: () => abort(request) };
   if (settings.method === 'GET') {
     return { transform: (event) => deliver({ ...request, params: paramsOf(event) }, noBody) };
   }
