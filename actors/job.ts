@@ -75,8 +75,10 @@ export const userIdDelimiter = '<<>>';
  */
 export function orderKeys(userId: string): string[] {
   const parts = userId.split(userIdDelimiter);
-  if (parts.length !== 3) return [userId];
-  const [, anonymousOrUser = '', user = ''] = parts;
+  if (parts.length < 3) return [userId];
+  // The user id comes last and may hold the delimiter itself.
+  const [, anonymousOrUser = '', ...rest] = parts;
+  const user = rest.join(userIdDelimiter);
   if (user === '' || user === anonymousOrUser) return [anonymousOrUser];
   return anonymousOrUser === '' ? [user] : [anonymousOrUser, user];
 }

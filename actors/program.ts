@@ -40,6 +40,8 @@ import type { ThreadData } from './thread-data.ts';
 const storageReadyMs = 120_000;
 const storageLookMs = 20;
 const databaseLookMs = 2_000;
+/** Kept of the drain's deadline for what ends after the actors. */
+const endingReserveMs = 3_000;
 /** What telemetry may take at the end, when nobody listens any more. */
 const telemetryFlushMs = 1_000;
 
@@ -354,6 +356,8 @@ class RunningProgram implements Program {
   async #drainAll(deadlineMs: number): Promise<boolean> {
     const { clock } = this.#seams;
     const startedMs = clock.monotonicMs();
+    // The threads, the servers and Postgres end after the actors, and within the same deadline.
+    const reserveMs = Math.min(endingReserveMs, deadlineMs / 5);
     const leftMs = (): number => Math.max(0, deadlineMs - (clock.monotonicMs() - startedMs));
     this.#gateway?.refuse();
     this.#disk?.stop();
@@ -361,7 +365,7 @@ class RunningProgram implements Program {
     await this.#within(leftMs(), this.#gateway?.idle());
     // The last figures are collected from the threads while they are still there.
     await this.#metricsExport?.shutdown(telemetryFlushMs);
-    const outcome = await this.#runtime?.drain({ deadlineMs: leftMs() });
+    const outcome = await this.#runtime?.drain({ deadlineMs: Math.max(0, leftMs() - reserveMs) });
     for (const unfinished of outcome?.unfinished ?? []) this.#log.warn({ unfinished }, 'not finished at the deadline');
     await this.#runtime?.stop();
     await this.#gateway?.close();

@@ -41,7 +41,7 @@ export const threadTuningDefaults: Readonly<ThreadTuning> = Object.freeze({
   stallCheckMs: 1_000,
   stallChecksMax: 10,
   drainGraceMs: 500,
-  leaveMs: 5_000,
+  leaveMs: 2_000,
   moveMs: 2_000,
   supervision: supervisionDefaults,
   rebalance: rebalancerDefaults,
