@@ -1,13 +1,7 @@
 // Before a scrape: fetches what every thread counted, adds what only main knows, and publishes all of it.
 
-import type {
-  ActorRef,
-  MetricSnapshot,
-  MetricsExport,
-  Runtime,
-  RuntimeStats,
-  ThreadMetrics,
-} from '../runtime/index.ts';
+import type { ActorRef, MetricSnapshot, MetricsExport, Runtime, ThreadMetrics } from '../runtime/index.ts';
+import { recordRuntime } from './metrics-runtime.ts';
 import { storageStats } from './status.ts';
 import type { StorageMessage, StorageStats } from './storage/contract.ts';
 
@@ -39,36 +33,6 @@ export async function collectMetrics(
   if (stored !== undefined) recordStorage(metrics, stored);
   options.recordOwnVitals();
   target.publish('main', metrics.snapshot());
-}
-
-function recordRuntime(metrics: ThreadMetrics, { threads, deadLetters }: RuntimeStats): void {
-  const actors = metrics.gauge('sluice_actors', 'Resident actors by thread role');
-  const parked = metrics.gauge('sluice_actors_parked', 'Actors that failed too often and wait');
-  const mailbox = metrics.gauge('sluice_mailbox_messages', 'Messages waiting in mailboxes by thread role');
-  const restarts = metrics.gauge('sluice_thread_restarts', 'Threads that were started anew, by role');
-  const roles = new Set(threads.map((thread) => thread.role));
-  for (const role of roles) {
-    const mine = threads.filter((thread) => thread.role === role);
-    const sum = (of: (thread: (typeof mine)[number]) => number): number => mine.reduce((all, one) => all + of(one), 0);
-    actors.set(
-      sum((thread) => thread.actors),
-      { role },
-    );
-    parked.set(
-      sum((thread) => thread.parked),
-      { role },
-    );
-    mailbox.set(
-      sum((thread) => thread.mailboxDepth),
-      { role },
-    );
-    restarts.set(
-      sum((thread) => thread.restarts),
-      { role },
-    );
-  }
-  const letters = metrics.gauge('sluice_dead_letters', 'Messages that reached no handler, by reason');
-  for (const [reason, count] of Object.entries(deadLetters)) letters.set(count, { reason });
 }
 
 function recordStorage(metrics: ThreadMetrics, stats: StorageStats): void {

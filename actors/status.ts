@@ -1,7 +1,7 @@
 // Gathers what /status shows from the threads and the storage actor. Asked at most once at a time, however many ask.
 
 import type { ActorLog, ActorRef, Clock, Runtime, RuntimeStats, ThreadStats } from '../runtime/index.ts';
-import { partitionsListedMax, type StatusReport, type ThreadStatus } from './admin/contract.ts';
+import { parkedListedMax, partitionsListedMax, type StatusReport, type ThreadStatus } from './admin/contract.ts';
 import type { WorkspaceStatus } from './services/backend-config.ts';
 import type { StorageMessage, StorageStats } from './storage/contract.ts';
 
@@ -71,6 +71,7 @@ export async function collectStatus(options: StatusOptions): Promise<Omit<Status
     program: { ...options.program, nowMs: options.clock.nowMs() },
     threads: runtime.threads.map(threadStatus),
     actors: actorsOf(runtime),
+    parked: parkedOf(runtime),
     queues: (storage?.queues ?? []).map(({ queue, pending, oldestAgeMs, partitionsTotal }) => ({
       queue,
       pending,
@@ -87,9 +88,25 @@ export async function collectStatus(options: StatusOptions): Promise<Omit<Status
   };
 }
 
+function nameOf({ role, threadId }: ThreadStats): string {
+  return role === 'main' ? role : `${role}-${threadId}`;
+}
+
+/** Bounded: a defect of a destination can park thousands at once. */
+export function parkedOf({ threads }: RuntimeStats): StatusReport['parked'] {
+  const parked: StatusReport['parked'] = [];
+  for (const thread of threads) {
+    for (const actor of thread.system?.parked ?? []) {
+      if (parked.length >= parkedListedMax) return parked;
+      parked.push({ actor, thread: nameOf(thread) });
+    }
+  }
+  return parked;
+}
+
 function threadStatus(thread: ThreadStats): ThreadStatus {
   return {
-    name: thread.role === 'main' ? 'main' : `${thread.role}-${thread.threadId}`,
+    name: nameOf(thread),
     role: thread.role,
     state: thread.state,
     actors: thread.actors,
@@ -104,6 +121,7 @@ function actorsOf({ threads, deadLetters }: RuntimeStats): StatusReport['actors'
   return {
     resident: threads.reduce((sum, thread) => sum + thread.actors, 0),
     parked: threads.reduce((sum, thread) => sum + thread.parked, 0),
+    restarts: threads.reduce((sum, thread) => sum + (thread.system?.life.restarts ?? 0), 0),
     deadLetters,
   };
 }

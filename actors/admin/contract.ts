@@ -11,7 +11,9 @@ export interface StatusReport {
   reasons: ReadinessReason[];
   threads: ThreadStatus[];
   /** Over all threads. */
-  actors: { resident: number; parked: number; deadLetters: Record<string, number> };
+  actors: ActorsStatus;
+  /** Actors that failed too often and wait, at most `parkedListedMax`; `actors.parked` counts all. */
+  parked: { actor: string; thread: string }[];
   queues: QueueStatus[];
   /** The busiest first, at most `partitionsListedMax`; `partitionsTotal` counts all. */
   partitions: PartitionStatus[];
@@ -31,6 +33,15 @@ export interface StatusReport {
 }
 
 export const partitionsListedMax = 200;
+export const parkedListedMax = 100;
+
+export interface ActorsStatus {
+  resident: number;
+  parked: number;
+  /** Restarts of actors since their threads started. */
+  restarts: number;
+  deadLetters: Record<string, number>;
+}
 
 export interface ReadinessReason {
   probe: string;
