@@ -5,6 +5,7 @@
 import { decode, type Envelope, encodeBody, isCrossingError, type Link, toCrossingError } from '../transport/index.ts';
 import type { ActorAddress } from './address.ts';
 import { formatAddress } from './address.ts';
+import type { AskChain } from './ask-chain.ts';
 import type { AskOutcome, Asks } from './asks.ts';
 import type { Cell } from './cell.ts';
 import { codeByReason, type DeadLetterReason, type DeadLetters } from './dead-letters.ts';
@@ -31,6 +32,8 @@ export interface DeliveryParts {
   registry: Registry;
   deadLetters: DeadLetters;
   serializeLocalMessages: boolean;
+  /** Only in tests: refuses asks that would wait for each other. */
+  askChain: AskChain | undefined;
   /** Whether an actor of this kind may still be made here. */
   admits(isInteractive: boolean): boolean;
   /** A fence of a move arrived. */
@@ -67,7 +70,10 @@ export class Delivery {
 
   ask(ref: Target, mail: Mail, timeoutMs: number, outcome: AskOutcome): void {
     try {
-      mail.askId = this.parts.asks.open(ref.address, timeoutMs, outcome);
+      const { askChain, asks } = this.parts;
+      const watched =
+        askChain === undefined || mail.from === undefined ? outcome : askChain.watch(mail.from, ref.address, outcome);
+      mail.askId = asks.open(ref.address, timeoutMs, watched);
       mail.deadlineMs = this.parts.clock.nowMs() + timeoutMs;
       this.send(ref, mail);
     } catch (error) {

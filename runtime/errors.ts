@@ -7,6 +7,8 @@ export type RuntimeErrorCode =
   | 'MAILBOX_FULL'
   | 'ASK_TIMEOUT'
   | 'ASK_WITHOUT_DEADLINE'
+  /** Only where asks are checked for cycles: in tests. */
+  | 'ASK_CYCLE'
   | 'ACTOR_PARKED'
   | 'THREAD_LOST'
   | 'LINK_OVERLOADED'
@@ -21,6 +23,7 @@ const retryableByCode: Readonly<Record<RuntimeErrorCode, boolean>> = Object.free
   MAILBOX_FULL: true,
   ASK_TIMEOUT: true,
   ASK_WITHOUT_DEADLINE: false,
+  ASK_CYCLE: false,
   ACTOR_PARKED: true,
   THREAD_LOST: true,
   LINK_OVERLOADED: true,

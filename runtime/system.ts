@@ -6,6 +6,7 @@ import type { ActorDefinition, ActorLog, ActorRef } from './actor.ts';
 import { LocalRef } from './actor-ref.ts';
 import { type CellHost, createActorType, type LifeCounters, type Origin } from './actor-type.ts';
 import { type ActorAddress, formatAddress, parseAddress } from './address.ts';
+import { AskChain } from './ask-chain.ts';
 import { Asks } from './asks.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { Delivery } from './delivery.ts';
@@ -37,6 +38,8 @@ export interface ActorSystemOptions {
   log: ActorLog;
   /** Encode and decode local messages too, and freeze what is received: for tests. */
   serializeLocalMessages?: boolean;
+  /** Refuse asks that would wait for each other with ASK_CYCLE: for tests. */
+  refuseAskCycles?: boolean;
   /** Index 0 is bumped each scheduler turn; index 1, if there, is 1 while work is queued. */
   heartbeat?: Int32Array;
   /** Beyond it the least recently used idle actors are passivated; default 10,000. */
@@ -110,6 +113,7 @@ export class ActorSystem {
       registry: this.registry,
       deadLetters: this.deadLetters,
       serializeLocalMessages: options.serializeLocalMessages ?? false,
+      askChain: options.refuseAskCycles === true ? new AskChain() : undefined,
       admits: (isInteractive) => this.drainRun.admits(isInteractive),
       fenced: (address, epoch, peer) => this.handOvers.fenced(address, epoch, peer),
     });

@@ -1,5 +1,5 @@
 // One actor system on virtual time, for tests of actors: nothing moves but when the test says so, and every message is
-// encoded, decoded and frozen on its way, as strictly as if it crossed a thread.
+// encoded, decoded and frozen on its way, as strictly as if it crossed a thread. Actors that ask in a circle are found out.
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { TestContext } from 'node:test';
@@ -73,6 +73,7 @@ export function testRuntime(options: TestRuntimeOptions, t?: TestContext): TestR
     seams: options.realTime === true ? realSeams() : virtual,
     log: recordingLog(log),
     serializeLocalMessages: options.serializeLocalMessages ?? true,
+    refuseAskCycles: true,
     ...(options.residentsMax === undefined ? {} : { residentsMax: options.residentsMax }),
   });
   const letters: DeadLetter[] = [];
