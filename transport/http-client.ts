@@ -5,8 +5,9 @@
 // An exchange: queued → sent → answering → settled. `done` is called exactly once, never before `send` has returned.
 // Deadlines are kept by one sweep over the exchanges in flight, not by a timer for each of them.
 
-import { Pool } from 'undici';
+import type { Pool } from 'undici';
 import { TransportError } from './errors.ts';
+import { loadUndici } from './heavy-modules.ts';
 import {
   Exchange,
   type ExchangeLimits,
@@ -47,6 +48,7 @@ interface PoolEntry {
 
 export class HttpClient {
   readonly #options: HttpClientOptions;
+  readonly #Pool = loadUndici().Pool;
   readonly #pools = new Map<string, PoolEntry>();
   readonly #exchanges = new Set<Exchange>();
   #sweep: NodeJS.Timeout | undefined;
@@ -126,7 +128,7 @@ export class HttpClient {
     if (entry === undefined) {
       this.#makeRoom(nowMs);
       const { connectionsMax, connectTimeoutMs } = this.#options;
-      const pool = new Pool(request.origin, {
+      const pool = new this.#Pool(request.origin, {
         connections: connectionsMax,
         pipelining: 1,
         connect: { timeout: connectTimeoutMs },

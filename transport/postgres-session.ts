@@ -5,8 +5,8 @@
 // States: open -> broken (socket died, watchdog, fatal error) | closed (`close`). Both are final: open a new session.
 
 import { Socket } from 'node:net';
-import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import type pgPromise from 'pg-promise';
+import { loadCopyStreams } from './heavy-modules.ts';
 import { copyBlocks, stripCopyFrame } from './postgres-binary.ts';
 import { endsSession, PostgresError, toPostgresError } from './postgres-error.ts';
 
@@ -245,7 +245,7 @@ export class PostgresSession {
 
   #copyIn(sql: string, chunks: readonly Uint8Array[]): Promise<number> {
     return new Promise((resolve, reject) => {
-      const stream = copyFrom(sql);
+      const stream = loadCopyStreams().from(sql);
       stream.once('finish', () => resolve(stream.rowCount));
       // Destroyed at once, so that nothing of it is written into whatever this session does next.
       stream.on('error', (error: unknown) => {
@@ -260,7 +260,7 @@ export class PostgresSession {
 
   #copyOut(sql: string, bytesMax: number): Promise<Buffer> {
     return new Promise((resolve, reject) => {
-      const stream = copyTo(sql);
+      const stream = loadCopyStreams().to(sql);
       const pieces: Buffer[] = [];
       let bytes = 0;
       stream.on('data', (piece: Buffer) => {

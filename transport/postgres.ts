@@ -2,7 +2,8 @@
 // queries on a small pool. pg-promise owns connections and pool; queries go to the driver beneath it as real bind
 // parameters, because client-side formatting of bytes costs several times the insert itself.
 
-import pgPromise from 'pg-promise';
+import type pgPromise from 'pg-promise';
+import { loadPgPromise } from './heavy-modules.ts';
 import { toPostgresError } from './postgres-error.ts';
 import { type PostgresClient, PostgresSession, type QueryOptions, type QueryResult } from './postgres-session.ts';
 
@@ -57,14 +58,20 @@ const watchdogGraceMs = 5_000;
 const keepAliveDelayMs = 10_000;
 const int8Oid = 20;
 
-const pgp = pgPromise({ noWarnings: true });
+let loadedDriver: pgPromise.IMain<unknown, PostgresClient> | undefined;
+
+/** One for the thread; its first caller loads it. */
+function driver(): pgPromise.IMain<unknown, PostgresClient> {
+  loadedDriver ??= loadPgPromise()<unknown, PostgresClient>({ noWarnings: true });
+  return loadedDriver;
+}
 
 /** Connects to nothing yet: the first session does. */
 export function openPostgres(options: PostgresOptions): Postgres {
   const statementTimeoutMs = options.statementTimeoutMs ?? 30_000;
   const watchdogMs = options.watchdogMs ?? statementTimeoutMs + watchdogGraceMs;
   const settings = sessionSettings(options, statementTimeoutMs);
-  const database = pgp<unknown, PostgresClient>(driverConfig(options));
+  const database = driver()(driverConfig(options));
   const prepared = new WeakSet<PostgresClient>();
 
   const open = async (direct: boolean): Promise<PostgresSession> => {
@@ -130,7 +137,7 @@ function driverConfig(options: PostgresOptions): Record<string, unknown> {
 /** int8 as a number where that is exact, else as a bigint; everything else as the driver does it. */
 function typeParser(oid: number, format?: 'text' | 'binary'): unknown {
   if (oid === int8Oid && format !== 'binary') return parseInt8;
-  return pgp.pg.types.getTypeParser(oid, format);
+  return driver().pg.types.getTypeParser(oid, format);
 }
 
 function parseInt8(text: string): number | bigint {
