@@ -134,7 +134,10 @@ export const settingsSchema = defineConfig(
       }),
     },
     processor: {
-      isolation: choice(['none', 'workspace', 'source'], { default: 'source', doc: 'Partition key of the processor' }),
+      isolation: choice(['none', 'workspace', 'source'], {
+        default: 'source',
+        doc: 'Partition key of the processor. Change it only when nothing is pending: order per user is kept within a partition',
+      }),
       slots: integer({ default: 400, min: 1, max: 100_000, doc: 'Jobs one partition may hold at once' }),
       idleMs: integer({
         default: 60_000,
@@ -146,7 +149,7 @@ export const settingsSchema = defineConfig(
     router: {
       isolation: choice(['none', 'workspace', 'destination'], {
         default: 'destination',
-        doc: 'Partition key of the router',
+        doc: 'Partition key of the router. Change it only when nothing is pending: order per user is kept within a partition',
       }),
       slots: integer({ default: 1_000, min: 1, max: 100_000, doc: 'Jobs one partition may hold at once' }),
       requestsInFlightMax: integer({ default: 64, min: 1, max: 10_000, doc: 'Concurrent requests to one destination' }),
