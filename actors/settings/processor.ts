@@ -1,0 +1,17 @@
+// Settings of the processor: its partition key and how much one partition holds.
+
+import { choice, integer } from '../../runtime/index.ts';
+
+export const processorSettings = {
+  isolation: choice(['none', 'workspace', 'source'], {
+    default: 'source',
+    doc: 'Partition key of the processor. Change it only when nothing is pending: order per user is kept within a partition',
+  }),
+  slots: integer({ default: 400, min: 1, max: 100_000, doc: 'Jobs one partition may hold at once' }),
+  idleMs: integer({
+    default: 60_000,
+    min: 100,
+    max: 86_400_000,
+    doc: 'Idle time before a partition actor is put away',
+  }),
+};

@@ -1,0 +1,33 @@
+// Settings of the router: its partition key, concurrency, deadlines and retries.
+
+import { choice, integer } from '../../runtime/index.ts';
+
+export const routerSettings = {
+  isolation: choice(['none', 'workspace', 'destination'], {
+    default: 'destination',
+    doc: 'Partition key of the router. Change it only when nothing is pending: order per user is kept within a partition',
+  }),
+  slots: integer({ default: 1_000, min: 1, max: 100_000, doc: 'Jobs one partition may hold at once' }),
+  requestsInFlightMax: integer({ default: 64, min: 1, max: 10_000, doc: 'Concurrent requests to one destination' }),
+  httpTimeoutMs: integer({ default: 10_000, min: 10, max: 600_000, doc: 'Longest single delivery request' }),
+  retryBackoffMsMin: integer({
+    default: 10_000,
+    min: 1,
+    max: 86_400_000,
+    doc: 'First retry delay; doubles, with full jitter',
+  }),
+  retryBackoffMsMax: integer({ default: 300_000, min: 1, max: 86_400_000, doc: 'Longest retry delay' }),
+  retryWindowMs: integer({
+    default: 180 * 60_000,
+    min: 0,
+    max: 2_592_000_000,
+    doc: 'A job is given up when it is older than this since its first attempt and has had attemptsMax attempts',
+  }),
+  attemptsMax: integer({ default: 3, min: 1, max: 1_000_000, doc: 'See retryWindowMs: both must be exceeded' }),
+  idleMs: integer({
+    default: 60_000,
+    min: 100,
+    max: 86_400_000,
+    doc: 'Idle time before a partition actor is put away',
+  }),
+};

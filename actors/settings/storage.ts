@@ -1,0 +1,62 @@
+// Settings of the storage engine: groups, datasets, retention and what may be held in memory.
+
+import { integer } from '../../runtime/index.ts';
+import { mebibyte } from './sizes.ts';
+
+export const storageSettings = {
+  groupRowsMax: integer({ default: 5_000, min: 1, max: 100_000, doc: 'Rows in one group commit' }),
+  groupBytesMax: integer({
+    default: 16 * mebibyte,
+    min: 64 * 1024,
+    max: 1024 * mebibyte,
+    doc: 'Bytes in one group commit',
+  }),
+  copyRowsMin: integer({
+    default: 64,
+    min: 1,
+    max: 100_000,
+    doc: 'From this many rows on a group uses COPY, below one INSERT statement',
+  }),
+  handOffBytesMax: integer({
+    default: 64 * mebibyte,
+    min: mebibyte,
+    max: 16_384 * mebibyte,
+    doc: 'Committed jobs kept in memory for hand-off; beyond: read back from Postgres',
+  }),
+  datasetRowsMax: integer({
+    default: 500_000,
+    min: 100,
+    max: 100_000_000,
+    doc: 'Jobs in a dataset before it is rolled',
+  }),
+  datasetBytesMax: integer({
+    default: 1024 * mebibyte,
+    min: mebibyte,
+    max: 102_400 * mebibyte,
+    doc: 'Bytes in a dataset before it is rolled',
+  }),
+  retentionMs: integer({
+    default: 86_400_000,
+    min: 0,
+    max: 31_536_000_000,
+    doc: 'Finished datasets are kept this long for look-up',
+  }),
+  retentionBytesMax: integer({
+    default: 10_240 * mebibyte,
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    doc: 'Bytes of datasets kept per queue; beyond, the oldest finished one is dropped',
+  }),
+  readRowsMax: integer({
+    default: 5_000,
+    min: 1,
+    max: 100_000,
+    doc: 'Rows of one backlog read, over all partitions',
+  }),
+  readBytesMax: integer({
+    default: 32 * mebibyte,
+    min: 64 * 1024,
+    max: 128 * mebibyte,
+    doc: 'Bytes of one backlog read, over all partitions',
+  }),
+};
