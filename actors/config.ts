@@ -42,10 +42,9 @@ export const settingsSchema = defineConfig(
       holds: ({ postgres }) => postgres.url === '' || isPostgresUrl(postgres.url),
     },
     {
-      paths: ['admin.host'],
-      expected:
-        'an address of this machine only (127.0.0.1, ::1 or localhost): the admin server has no authentication yet',
-      holds: ({ admin }) => isLoopback(admin.host),
+      paths: ['admin.host', 'admin.token'],
+      expected: 'an address of this machine only (127.0.0.1, ::1 or localhost) unless admin.token is set',
+      holds: ({ admin }) => admin.token !== '' || isLoopback(admin.host),
     },
     {
       paths: ['gateway.port', 'admin.port'],

@@ -17,9 +17,8 @@ import {
   type ThreadTracing,
 } from '../runtime/index.ts';
 import { workerEntry } from '../transport/index.ts';
-import { type AdminServer, openAdminServer } from './admin/admin-server.ts';
+import type { AdminServer } from './admin/admin-server.ts';
 import { engineReason, serverPlace, startBanner } from './banner.ts';
-import type { Settings } from './config.ts';
 import { type Database, openDatabase } from './database.ts';
 import { roles } from './definitions.ts';
 import { destinationProblems } from './destinations/registry.ts';
@@ -27,12 +26,14 @@ import { DiskWatch } from './disk-watch.ts';
 import { type Gateway, startGateway } from './gateway/gateway.ts';
 import { collectMetrics } from './metrics-collect.ts';
 import { processDefinition } from './process-actor.ts';
+import { openProgramAdmin } from './program-admin.ts';
+import type { Program, ProgramOptions } from './program-contract.ts';
 import { openWorkspaceFile, type WorkspaceFile } from './services/backend-config.ts';
 import { openStarterReceiver, type StarterReceiver } from './services/starter-receiver.ts';
 import { ensureStarterWorkspace } from './services/starter-workspace.ts';
 import { WorkspaceHolder, workspaceTopic } from './services/workspace.ts';
 import { StartError } from './start-error.ts';
-import { collectStatus, LastErrors, storageStats } from './status.ts';
+import { LastErrors, storageStats } from './status.ts';
 import { laneOf, type StorageMessage, type StorageStats, storageKind } from './storage/contract.ts';
 import type { ThreadData } from './thread-data.ts';
 
@@ -44,33 +45,6 @@ const databaseLookMs = 2_000;
 const endingReserveMs = 3_000;
 /** What telemetry may take at the end, when nobody listens any more. */
 const telemetryFlushMs = 1_000;
-
-export interface ProgramOptions {
-  settings: Settings;
-  version: string;
-  environment: Readonly<Record<string, string | undefined>>;
-  log: ActorLog;
-  /** Start checks that passed, for the banner. */
-  checks: readonly string[];
-  /** Epoch milliseconds at which the process was started. */
-  startedAtMs: number;
-  /** Standard output. */
-  print(text: string): void;
-  /** The program cannot go on: drain it and exit. */
-  onFailed(reason: string): void;
-  process: {
-    pid: number;
-    version: string;
-    memoryUsage(): { rss: number; heapUsed: number; heapTotal: number; external: number };
-  };
-}
-
-export interface Program {
-  /** For SIGHUP. */
-  reloadWorkspace(): Promise<void>;
-  /** Resolves to true when everything ended in time. A second call with a nearer deadline cuts the first short. */
-  drain(deadlineMs: number): Promise<boolean>;
-}
 
 export async function startProgram(options: ProgramOptions): Promise<Program> {
   const program = new RunningProgram(options);
@@ -146,7 +120,17 @@ class RunningProgram implements Program {
       databaseUp: () => this.#databaseUp,
       diskLow: () => this.#disk?.isLow === true,
     });
-    this.#admin = await this.#openAdmin(runtime);
+    this.#admin = await openProgramAdmin({
+      options: { ...this.#options, log: this.#log },
+      clock,
+      runtime,
+      lastErrors: this.#lastErrors,
+      isDraining: () => this.#draining,
+      database: () => this.#database,
+      disk: () => this.#disk,
+      workspace: () => this.#workspace,
+      metricsExport: () => this.#metricsExport,
+    });
     this.#watchDatabase(database);
     for (const warning of database.warnings) this.#log.warn({}, warning);
     this.#options.print(this.#banner(stats));
@@ -241,45 +225,6 @@ class RunningProgram implements Program {
         await new Promise<void>((settle) => void clock.setTimer(storageLookMs, settle));
       }
     }
-  }
-
-  #openAdmin(runtime: Runtime): Promise<AdminServer> {
-    const { settings, version, startedAtMs, process: own } = this.#options;
-    const { clock } = this.#seams;
-    const storage = runtime.ref<StorageMessage>(storageKind, laneOf('gw', ''));
-    const program = { version, nodeVersion: own.version, pid: own.pid, startedAtMs };
-    return openAdminServer({
-      host: settings.admin.host,
-      port: settings.admin.port,
-      log: this.#log,
-      clock,
-      probes: [
-        { name: 'gateway', check: () => (this.#draining ? 'the program is draining' : undefined) },
-        {
-          name: 'storage',
-          // Draining has a reason of its own, and a storage actor that has stopped would only count a dead letter.
-          check: async () =>
-            this.#draining || (await storageStats(storage)).postgres.connected ? undefined : 'Postgres is away',
-        },
-        { name: 'postgres', check: async () => void (await this.#database?.ping()) },
-        { name: 'disk', check: () => (this.#disk?.isLow === true ? 'the disk is nearly full' : undefined) },
-      ],
-      status: () =>
-        collectStatus({
-          runtime,
-          storage,
-          clock,
-          program,
-          workspace: () => this.#workspaceStatus(),
-          lastErrors: this.#lastErrors,
-        }),
-      metrics: (request, response) => this.#metricsExport?.metricsHandler(request, response),
-    });
-  }
-
-  #workspaceStatus() {
-    if (this.#workspace === undefined) throw new Error('expected the workspace to be open');
-    return this.#workspace.status();
   }
 
   async #collectMetrics(): Promise<void> {

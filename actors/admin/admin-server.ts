@@ -1,11 +1,23 @@
 // The admin server: health for orchestrators, status for people and scripts, metrics for Prometheus. On loopback, on
-// a port of its own, and on main's loop, so that /livez answers exactly as long as that loop turns. It reads no bodies,
-// keeps no state, and asks everything anew for each request: what it says is never older than the question.
+// a port of its own, and on main's loop, so that /livez answers exactly as long as that loop turns. It keeps no state and
+// asks everything anew for each request: what it says is never older than the question. Further routes are brought by
+// the parts of the program they speak of.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ActorLog, Clock } from '../../runtime/index.ts';
-import type { ReadinessProbe, ReadinessReason, StatusReport } from './contract.ts';
+import { refuseAccess } from './access.ts';
+import {
+  type AdminAnswer,
+  AdminError,
+  type AdminRequest,
+  type AdminRoute,
+  adminBodyBytesMax,
+  type ReadinessProbe,
+  type ReadinessReason,
+  type StatusReport,
+} from './contract.ts';
+import { AdminRoutes } from './routes.ts';
 import { statusPage } from './status-page.ts';
 
 /** A probe that does not answer within this time is a reason not to be ready. */
@@ -25,6 +37,9 @@ export interface AdminServerOptions {
   status(): Promise<Omit<StatusReport, 'ready' | 'reasons'>>;
   /** Answers GET /metrics. */
   metrics(request: IncomingMessage, response: ServerResponse): void;
+  /** Asked of every request but the health checks; '' asks nobody. */
+  token?: string;
+  routes?: readonly AdminRoute[];
 }
 
 export interface AdminServer {
@@ -35,10 +50,11 @@ export interface AdminServer {
 }
 
 export async function openAdminServer(options: AdminServerOptions): Promise<AdminServer> {
+  const routes = new AdminRoutes([...ownRoutes(options), ...(options.routes ?? [])]);
   const server = createServer(
     { requestTimeout: requestTimeoutMs, maxHeaderSize: headerBytesMax },
     (request, response) => {
-      handle(options, request, response).catch((error: unknown) => {
+      handle(options, routes, request, response).catch((error: unknown) => {
         options.log.error({ error, url: request.url }, 'an admin request failed');
         if (response.headersSent) response.destroy();
         else sendJson(response, 500, { error: 'internal error, see the log' });
@@ -60,44 +76,104 @@ export async function checkReadiness(probes: readonly ReadinessProbe[], clock: C
   });
 }
 
-async function handle(options: AdminServerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+function ownRoutes(options: AdminServerOptions): AdminRoute[] {
+  const get = (path: string, doc: string, handler: AdminRoute['handle']): AdminRoute => ({
+    method: 'GET',
+    path,
+    doc,
+    handle: handler,
+  });
+  return [
+    get('/', 'the status page', () => ({
+      stream: (response) => void response.writeHead(200, statusPage.headers).end(statusPage.html),
+    })),
+    get('/livez', 'whether the process lives', () => text(200, 'alive')),
+    get('/readyz', 'whether events are accepted and delivered', async () => {
+      const reasons = await checkReadiness(options.probes, options.clock);
+      return reasons.length === 0 ? text(200, 'ready') : { status: 503, json: { ready: false, reasons } };
+    }),
+    get('/status', 'everything the status page shows', async () => {
+      const [status, reasons] = await Promise.all([options.status(), checkReadiness(options.probes, options.clock)]);
+      return { status: 200, json: { ready: reasons.length === 0, reasons, ...status } };
+    }),
+  ];
+}
+
+async function handle(
+  options: AdminServerOptions,
+  routes: AdminRoutes,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   response.setHeader('Cache-Control', 'no-store');
   response.setHeader('X-Content-Type-Options', 'nosniff');
-  if (!isLoopbackName(request.headers.host)) {
-    // A web page could otherwise point a name of its own at this machine and read the status through the browser.
-    sendJson(response, 421, { error: 'expected the host of the request to be this machine (localhost or 127.0.0.1)' });
+  const [path = '/', query = ''] = (request.url ?? '/').split('?', 2);
+  const refusal = refuseAccess(request, path, options.token ?? '');
+  if (refusal !== undefined) {
+    for (const [name, value] of Object.entries(refusal.headers ?? {})) response.setHeader(name, value);
+    sendJson(response, refusal.status, { error: refusal.error });
     return;
   }
-  if (request.method !== 'GET' && request.method !== 'HEAD') {
-    response.setHeader('Allow', 'GET, HEAD');
-    sendJson(response, 405, { error: 'expected GET' });
+  const method = request.method ?? 'GET';
+  if (path === '/metrics' && (method === 'GET' || method === 'HEAD')) {
+    options.metrics(request, response);
     return;
   }
-  const path = (request.url ?? '/').split('?', 1)[0];
-  switch (path) {
-    case '/':
-      response.writeHead(200, statusPage.headers).end(statusPage.html);
-      return;
-    case '/livez':
-      sendText(response, 200, 'alive');
-      return;
-    case '/readyz': {
-      const reasons = await checkReadiness(options.probes, options.clock);
-      if (reasons.length === 0) sendText(response, 200, 'ready');
-      else sendJson(response, 503, { ready: false, reasons });
-      return;
-    }
-    case '/status': {
-      const [status, reasons] = await Promise.all([options.status(), checkReadiness(options.probes, options.clock)]);
-      sendJson(response, 200, { ready: reasons.length === 0, reasons, ...status });
-      return;
-    }
-    case '/metrics':
-      options.metrics(request, response);
-      return;
-    default:
-      sendJson(response, 404, { error: 'not found', paths: ['/', '/livez', '/readyz', '/status', '/metrics'] });
+  const found = routes.find(method, path);
+  if ('route' in found) await answerRoute(found.route, requestOf(request, found.params, query), response);
+  else refuseRoute(routes, found.allowed, response);
+}
+
+async function answerRoute(route: AdminRoute, request: AdminRequest, response: ServerResponse): Promise<void> {
+  let answer: AdminAnswer;
+  try {
+    answer = await route.handle(request);
+  } catch (error) {
+    if (!(error instanceof AdminError)) throw error;
+    answer = { status: error.status, json: { error: error.message } };
   }
+  if ('stream' in answer) answer.stream(response);
+  else if ('json' in answer) sendJson(response, answer.status, answer.json);
+  else response.writeHead(answer.status, { 'Content-Type': answer.type }).end(answer.text);
+}
+
+function refuseRoute(routes: AdminRoutes, allowed: readonly string[], response: ServerResponse): void {
+  if (allowed.length === 0) {
+    sendJson(response, 404, { error: 'not found', paths: [...routes.paths, 'GET /metrics'] });
+    return;
+  }
+  const methods = allowed.includes('GET') ? [...allowed, 'HEAD'] : allowed;
+  response.setHeader('Allow', methods.join(', '));
+  sendJson(response, 405, { error: `expected ${allowed.join(' or ')}` });
+}
+
+function requestOf(request: IncomingMessage, params: Readonly<Record<string, string>>, query: string): AdminRequest {
+  const body = (): Promise<Buffer> => readBody(request);
+  return {
+    params,
+    query: new URLSearchParams(query),
+    body,
+    json: async () => {
+      const bytes = await body();
+      if (bytes.byteLength === 0) return {};
+      try {
+        return JSON.parse(bytes.toString());
+      } catch (error) {
+        throw new AdminError(400, `expected the body to be JSON: ${error instanceof Error ? error.message : error}`);
+      }
+    },
+  };
+}
+
+async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request) {
+    bytes += chunk.length;
+    if (bytes > adminBodyBytesMax) throw new AdminError(413, `expected a body of at most ${adminBodyBytesMax} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
 }
 
 function askProbe(probe: ReadinessProbe, clock: Clock): Promise<string | undefined> {
@@ -116,12 +192,8 @@ function askProbe(probe: ReadinessProbe, clock: Clock): Promise<string | undefin
   });
 }
 
-function isLoopbackName(host: string | undefined): boolean {
-  return host !== undefined && /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i.test(host);
-}
-
-function sendText(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8' }).end(`${text}\n`);
+function text(status: number, line: string): AdminAnswer {
+  return { status, text: `${line}\n`, type: 'text/plain; charset=utf-8' };
 }
 
 function sendJson(response: ServerResponse, status: number, value: unknown): void {

@@ -1,6 +1,7 @@
 // What the admin server tells: the JSON of /status, which the status page shows and others script against. Names end
 // in their unit, and the page formats by it: `…AtMs` is a moment, `…Ms` a duration, `…Bytes` a size.
 
+import type { ServerResponse } from 'node:http';
 import type { WorkspaceStatus } from '../services/backend-config.ts';
 import type { StorageStats } from '../storage/contract.ts';
 
@@ -81,4 +82,44 @@ export interface ReadinessProbe {
   name: string;
   /** Undefined when all is well, else the reason. A rejection or silence is a reason too. */
   check(): string | undefined | Promise<string | undefined>;
+}
+
+export interface AdminRequest {
+  /** Values of the `:name` segments, decoded. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: URLSearchParams;
+  /** The body, at most `adminBodyBytesMax`; a larger one is answered 413 before this resolves. */
+  body(): Promise<Buffer>;
+  /** The same as JSON; what is not JSON is answered 400. `{}` when there is none. */
+  json(): Promise<unknown>;
+}
+
+export const adminBodyBytesMax = 1024 * 1024;
+
+export type AdminAnswer =
+  | { status: number; json: unknown }
+  | { status: number; text: string; type: string }
+  /** For exports and live streams: the route writes the response itself and ends it. */
+  | { stream(response: ServerResponse): void };
+
+/** One path of the admin API. Whoever may reach the admin server may use it (access.ts). */
+export interface AdminRoute {
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  /** `/jobs/:id`: `:id` stands for one segment. */
+  path: string;
+  /** One line for the list of paths. */
+  doc: string;
+  /** A throw is answered 500 without its text, except AdminError. */
+  handle(request: AdminRequest): AdminAnswer | Promise<AdminAnswer>;
+}
+
+/** What is wrong with a request, for the one who sent it. */
+export class AdminError extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.name = 'AdminError';
+    this.status = status;
+  }
 }

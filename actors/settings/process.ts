@@ -28,6 +28,11 @@ export const postgresSettings = {
 export const adminSettings = {
   host: text({ default: '127.0.0.1', doc: 'Address of the admin server (status, metrics, health)' }),
   port: integer({ default: 8081, min: 0, max: 65_535, doc: 'Port of the admin server; 0 picks a free one' }),
+  token: text({
+    default: '',
+    secret: true,
+    doc: 'Secret asked of every admin request (bearer token or Basic password) and of /internal of the gateway. Empty: the admin server stays on this machine, /internal is closed',
+  }),
 };
 
 export const threadSettings = {

@@ -43,8 +43,8 @@ test('accepts its own defaults', () => {
 });
 
 const refused: [string[], string][] = [
-  [['--admin.host=0.0.0.0'], 'admin.host'],
-  [['--admin.host=127.0.0.1.example.org'], 'admin.host'],
+  [['--admin.host=0.0.0.0'], 'admin.host, admin.token'],
+  [['--admin.host=127.0.0.1.example.org'], 'admin.host, admin.token'],
   [['--gateway.port=9', '--admin.port=9'], 'gateway.port, admin.port'],
   [['--starter.receiverPort=8080'], 'gateway.port, admin.port, starter.receiverPort, workspace.file'],
   [['--router.retryBackoffMsMin=300001'], 'router.retryBackoffMsMin, router.retryBackoffMsMax'],
@@ -70,6 +70,7 @@ test('accepts free ports everywhere, other loopback names, and any receiver port
   const good = [
     ['--gateway.port=0', '--admin.port=0', '--starter.receiverPort=0'],
     ['--admin.host=::1'],
+    ['--admin.host=0.0.0.0', '--admin.token=secret'],
     ['--admin.host=localhost'],
     ['--workspace.file=w.json', '--starter.receiverPort=8080'],
   ];

@@ -6,6 +6,7 @@ import { request } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { Script } from 'node:vm';
 import { type AdminServerOptions, openAdminServer, probeTimeoutMs } from '../../actors/admin/admin-server.ts';
+import { AdminError, type AdminRoute, adminBodyBytesMax } from '../../actors/admin/contract.ts';
 import { realSeams } from '../../runtime/index.ts';
 
 const status: Awaited<ReturnType<AdminServerOptions['status']>> = {
@@ -47,10 +48,14 @@ interface Answer {
   text: string;
 }
 
-function ask(url: string, path: string, options: { method?: string; host?: string } = {}): Promise<Answer> {
+function ask(
+  url: string,
+  path: string,
+  options: { method?: string; host?: string; headers?: Record<string, string>; body?: string } = {},
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const { method = 'GET', host } = options;
-    const headers = host === undefined ? {} : { Host: host };
+    const { method = 'GET', host, body = '' } = options;
+    const headers = { ...(host === undefined ? {} : { Host: host }), ...options.headers };
     const outgoing = request(new URL(path, url), { method, headers, agent: false }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (chunk: string) => {
@@ -58,7 +63,7 @@ function ask(url: string, path: string, options: { method?: string; host?: strin
       });
       response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }));
     });
-    outgoing.on('error', reject).end();
+    outgoing.on('error', reject).end(body);
   });
 }
 
@@ -160,4 +165,63 @@ test('refuses other methods and hosts that are not this machine', async (t) => {
 test('rejects with the code of the system when its port is taken', async (t) => {
   const { server } = await setup(t);
   await assert.rejects(setup(t, { port: server.port }), { code: 'EADDRINUSE' });
+});
+
+test('asks everybody but the health checks for the token, as bearer or as Basic password', async (t) => {
+  const { server } = await setup(t, { token: 'top secret' });
+  const basic = (text: string): string => `Basic ${Buffer.from(text).toString('base64')}`;
+  const refused = await ask(server.url, '/status');
+  assert.equal(refused.status, 401);
+  assert.match(String(refused.headers['www-authenticate']), /^Basic /);
+  for (const authorization of ['Bearer wrong', basic('top secret:'), basic('x:top secre'), 'top secret', '']) {
+    assert.equal((await ask(server.url, '/metrics', { headers: { authorization } })).status, 401, authorization);
+  }
+  const good = await ask(server.url, '/status', { headers: { authorization: basic('x:top secret') } });
+  assert.equal(good.status, 200);
+  assert.equal((await ask(server.url, '/readyz', { host: 'sluice.example' })).status, 200);
+  const bearer = await setup(t, { token: 'abc' });
+  assert.equal((await ask(bearer.server.url, '/', { headers: { authorization: 'bearer abc' } })).status, 200);
+});
+
+test('brings requests to the routes of the parts, and keeps pages of other origins out', async (t) => {
+  const routes: AdminRoute[] = [
+    {
+      method: 'POST',
+      path: '/things/:name/open',
+      doc: 'opens a thing',
+      handle: async ({ params, query, json }) => ({
+        status: 202,
+        json: { name: params.name, by: query.get('by'), body: await json() },
+      }),
+    },
+    {
+      method: 'GET',
+      path: '/things/:name',
+      doc: 'tells of a thing',
+      handle: ({ params }) => {
+        throw new AdminError(404, `expected a thing that exists, got "${params.name}"`);
+      },
+    },
+  ];
+  const { server } = await setup(t, { routes });
+  const opened = await ask(server.url, '/things/a%2Fb/open?by=me', { method: 'POST', body: '{"x":1}' });
+  assert.equal(opened.status, 202);
+  assert.deepEqual(JSON.parse(opened.text), { name: 'a/b', by: 'me', body: { x: 1 } });
+  const broken = await ask(server.url, '/things/a/open', { method: 'POST', body: '{' });
+  assert.equal(broken.status, 400);
+  assert.match(JSON.parse(broken.text).error, /expected the body to be JSON/);
+  const large = await ask(server.url, '/things/a/open', { method: 'POST', body: 'x'.repeat(adminBodyBytesMax + 1) });
+  assert.equal(large.status, 413);
+  const missing = await ask(server.url, '/things/a');
+  assert.deepEqual([missing.status, JSON.parse(missing.text).error], [404, 'expected a thing that exists, got "a"']);
+  const wrongMethod = await ask(server.url, '/things/a/open');
+  assert.deepEqual([wrongMethod.status, wrongMethod.headers.allow], [405, 'POST']);
+  const foreign = await ask(server.url, '/things/a/open', {
+    method: 'POST',
+    headers: { origin: 'https://evil.example' },
+  });
+  assert.equal(foreign.status, 403);
+  const own = { origin: server.url.replace(/\/$/, '') };
+  assert.equal((await ask(server.url, '/things/a/open', { method: 'POST', headers: own })).status, 202);
+  assert.equal((await ask(server.url, '/things/%E0%A4%A')).status, 404);
 });

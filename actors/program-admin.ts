@@ -1,0 +1,70 @@
+// The admin server of the running program: which probes make it ready, what its status is collected from, and which
+// parts of the program bring routes of their own.
+
+import type { Clock, MetricsExport, Runtime } from '../runtime/index.ts';
+import { type AdminServer, openAdminServer } from './admin/admin-server.ts';
+import type { AdminRoute, ReadinessProbe } from './admin/contract.ts';
+import type { Database } from './database.ts';
+import type { DiskWatch } from './disk-watch.ts';
+import type { ProgramOptions } from './program-contract.ts';
+import type { WorkspaceFile } from './services/backend-config.ts';
+import { collectStatus, type LastErrors, storageStats } from './status.ts';
+import { laneOf, type StorageMessage, storageKind } from './storage/contract.ts';
+
+/** What the program is made of, as far as its admin server speaks of it; parts come and go while it runs. */
+export interface ProgramParts {
+  options: ProgramOptions;
+  clock: Clock;
+  runtime: Runtime;
+  lastErrors: LastErrors;
+  isDraining(): boolean;
+  database(): Database | undefined;
+  disk(): DiskWatch | undefined;
+  workspace(): WorkspaceFile | undefined;
+  metricsExport(): MetricsExport | undefined;
+}
+
+export function openProgramAdmin(parts: ProgramParts): Promise<AdminServer> {
+  const { settings, version, startedAtMs, log, process: own } = parts.options;
+  const { runtime, clock, lastErrors } = parts;
+  const storage = runtime.ref<StorageMessage>(storageKind, laneOf('gw', ''));
+  const program = { version, nodeVersion: own.version, pid: own.pid, startedAtMs };
+  return openAdminServer({
+    host: settings.admin.host,
+    port: settings.admin.port,
+    token: settings.admin.token,
+    log,
+    clock,
+    probes: probesOf(parts),
+    routes: routesOf(parts),
+    status: () =>
+      collectStatus({ runtime, storage, clock, program, workspace: () => workspaceStatus(parts), lastErrors }),
+    metrics: (request, response) => parts.metricsExport()?.metricsHandler(request, response),
+  });
+}
+
+/** Routes of the parts, each made by the part itself. */
+function routesOf(_parts: ProgramParts): AdminRoute[] {
+  return [];
+}
+
+function probesOf(parts: ProgramParts): ReadinessProbe[] {
+  const storage = parts.runtime.ref<StorageMessage>(storageKind, laneOf('gw', ''));
+  return [
+    { name: 'gateway', check: () => (parts.isDraining() ? 'the program is draining' : undefined) },
+    {
+      name: 'storage',
+      // Draining has a reason of its own, and a storage actor that has stopped would only count a dead letter.
+      check: async () =>
+        parts.isDraining() || (await storageStats(storage)).postgres.connected ? undefined : 'Postgres is away',
+    },
+    { name: 'postgres', check: async () => void (await parts.database()?.ping()) },
+    { name: 'disk', check: () => (parts.disk()?.isLow === true ? 'the disk is nearly full' : undefined) },
+  ];
+}
+
+function workspaceStatus(parts: ProgramParts) {
+  const workspace = parts.workspace();
+  if (workspace === undefined) throw new Error('expected the workspace to be open');
+  return workspace.status();
+}
