@@ -127,7 +127,12 @@ export interface WakeAll {
   kind: 'wakeAll';
 }
 
-export type StorageMessage = Commit | OpenPartition | PullJobs | ClosePartition | GetStorageStats | WakeAll;
+/** ask → `{ kind: 'maintained' }`: one round of maintenance now, whether or not its time has come. */
+export interface Maintain {
+  kind: 'maintain';
+}
+
+export type StorageMessage = Commit | Maintain | OpenPartition | PullJobs | ClosePartition | GetStorageStats | WakeAll;
 
 /** From storage to a consumer: there is work, open your partition. */
 export interface JobsReady {

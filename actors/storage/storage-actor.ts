@@ -159,6 +159,11 @@ class Storage {
       case 'getStats':
         this.#context.reply(collectStats(running, this.#figures));
         return;
+      case 'maintain': {
+        const replier = this.#context.replier();
+        void running.maintenance.run().then(() => replier.reply({ kind: 'maintained' }));
+        return;
+      }
       case 'wakeAll':
         handOff.wakeAll();
         return;

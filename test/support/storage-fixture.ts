@@ -41,6 +41,9 @@ export interface StorageFixture {
   results(queue: QueueName, partition: string, done: Partial<PartitionResults>): PartitionResults;
   /** Resolves when the consumer holds so many jobs. */
   holds(queue: QueueName, partition: string, count: number): Promise<Consumer>;
+  close(queue: QueueName, partition: string): void;
+  /** One round of maintenance; resolves when it is done. */
+  maintain(): Promise<void>;
   stats(): Promise<StorageStats>;
   /** Reasons of `processFailed` messages. */
   failures: string[];
@@ -49,15 +52,9 @@ export interface StorageFixture {
 
 export function storageFixture(database: TestDatabase, storageSettings: Record<string, number> = {}): StorageFixture {
   const settings = settingsWith(storageSettings);
-  const consumers = new Map<string, Consumer>();
+  const consumer = consumersByPlace();
   const changed: (() => void)[] = [];
   const failures: string[] = [];
-  const consumer = (queue: QueueName, partition: string): Consumer => {
-    const key = `${queue}/${partition}`;
-    const known = consumers.get(key) ?? { session: 0, handed: [], statuses: new Map(), messages: [] };
-    consumers.set(key, known);
-    return known;
-  };
   const system = startSystem(database, settings, {
     onJobs: (queue, partition, message) => {
       const mine = consumer(queue, partition);
@@ -111,7 +108,25 @@ export function storageFixture(database: TestDatabase, storageSettings: Record<s
       while (mine.handed.length < count) await new Promise<void>((resolve) => changed.push(resolve));
       return mine;
     },
+    close(queue, partition) {
+      const mine = consumer(queue, partition);
+      storage.tell({ kind: 'closePartition', queue, partition, session: mine.session });
+      Object.assign(mine, { session: 0, handed: [], statuses: new Map(), messages: [] });
+    },
+    maintain: async () => {
+      await storage.ask({ kind: 'maintain' }, { timeoutMs: replyMs });
+    },
     stats: () => storage.ask<StorageStats>({ kind: 'getStats' }, { timeoutMs: replyMs }),
+  };
+}
+
+function consumersByPlace(): StorageFixture['consumer'] {
+  const consumers = new Map<string, Consumer>();
+  return (queue, partition) => {
+    const key = `${queue}/${partition}`;
+    const known = consumers.get(key) ?? { session: 0, handed: [], statuses: new Map(), messages: [] };
+    consumers.set(key, known);
+    return known;
   };
 }
 
@@ -165,11 +180,14 @@ function consumerDefinition(kind: string, queue: QueueName, events: SystemEvents
   });
 }
 
+/** Values may lie outside what an operator may choose: a dataset of eight rows is full soon. */
 function settingsWith(storageSettings: Record<string, number>): Settings {
-  const flags = Object.entries(storageSettings).map(([name, value]) => `--storage.${name}=${value}`);
-  const config = loadConfig(settingsSchema, { environment: {}, flags });
-  if (!config.ok) throw new Error('expected the test settings to be valid');
-  return config.settings;
+  const config = loadConfig(settingsSchema, { environment: {}, flags: [] });
+  if (!config.ok) throw new Error('expected the default settings to be valid');
+  const { storage } = config.settings;
+  const unknown = Object.keys(storageSettings).filter((name) => !Object.hasOwn(storage, name));
+  if (unknown.length > 0) throw new Error(`expected storage settings, got ${unknown.join(', ')}`);
+  return { ...config.settings, storage: { ...storage, ...storageSettings } };
 }
 
 export const storageDefaults = settingsWith({}).storage;
