@@ -4,6 +4,7 @@
 // passed down.
 
 import { type ConfigOf, defineConfig } from '../runtime/index.ts';
+import { parseSplits, splitsExpected } from './isolation.ts';
 import { gatewaySettings, httpSettings } from './settings/gateway.ts';
 import {
   adminSettings,
@@ -58,6 +59,16 @@ export const settingsSchema = defineConfig(
         workspace.file !== '' ||
         starter.receiverPort === 0 ||
         ![gateway.port, admin.port].includes(starter.receiverPort),
+    },
+    {
+      paths: ['processor.shards'],
+      expected: splitsExpected,
+      holds: ({ processor }) => parseSplits(processor.shards) !== undefined,
+    },
+    {
+      paths: ['router.shards'],
+      expected: splitsExpected,
+      holds: ({ router }) => parseSplits(router.shards) !== undefined,
     },
     {
       paths: ['router.retryBackoffMsMin', 'router.retryBackoffMsMax'],

@@ -1,6 +1,7 @@
 // From the events of one request to job rows: first all of them are checked, because one bad event refuses the whole
 // request, then each is filled in and appended. Nothing is kept between requests but scratch memory.
 
+import type { Shards } from '../../runtime/index.ts';
 import { type Job, userIdDelimiter } from '../job.ts';
 import type { JobRowWriter } from '../storage/job-row.ts';
 import { type Answer, answers } from './answers.ts';
@@ -11,7 +12,8 @@ import { type FillIns, splice } from './splice.ts';
 
 /** What the events of a request have in common. */
 export interface RequestFacts {
-  partition: string;
+  /** Of the source's partition. */
+  shards: Shards;
   receivedAtMs: number;
   /** JSON text of GatewayParameters. */
   parameters: string;
@@ -94,11 +96,11 @@ export class EventRows {
 
   /** Appends one row per event of the last `read`. */
   write(writer: JobRowWriter, facts: RequestFacts): void {
-    const { partition, receivedAtMs, parameters } = facts;
+    const { shards, receivedAtMs, parameters } = facts;
     const job: Omit<Job, 'payload'> = {
       jobId: 0,
       parentId: 0,
-      partition,
+      partition: shards.partition,
       userId: '',
       messageId: '',
       receivedAtMs,
@@ -117,6 +119,7 @@ export class EventRows {
       fill.rudderId = this.#rudderId(userId, anonymousId);
       fill.type = this.#typeToSet(event, facts.type);
       this.#setMessageId(event, fill, job);
+      if (shards.isSplit) job.partition = shards.keyOf(anonymousId === '' ? userId : anonymousId);
       job.userId = compositeUserId(facts.anonymousIdHeader, anonymousId, userId);
       writer.append(job, splice(this.#body, this.#scanner, event, fill));
     }

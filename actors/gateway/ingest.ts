@@ -2,10 +2,10 @@
 // is it JSON, are these events, do they say whose they are, is there room. The first rule that fails gives the answer
 // and nothing is stored; otherwise the answer is that of the commit.
 
-import type { ActorLog, Clock, SpanHandle, Tracing } from '../../runtime/index.ts';
+import type { ActorLog, Clock, Shards, SpanHandle, Tracing } from '../../runtime/index.ts';
 import type { HttpRequest } from '../../transport/index.ts';
 import type { Settings } from '../config.ts';
-import { processorPartition } from '../isolation.ts';
+import { processorPartition, Splits } from '../isolation.ts';
 import type { GatewayParameters } from '../job.ts';
 import type { SourceConfig } from '../services/workspace.ts';
 import { laneOf } from '../storage/contract.ts';
@@ -54,12 +54,14 @@ const outcomeAnswers: Readonly<Record<StoreOutcome, Answer>> = {
 
 export class Ingest {
   readonly #options: IngestOptions;
-  readonly #parameterStarts = new WeakMap<SourceConfig, string>();
+  readonly #splits: Splits;
+  readonly #sources = new WeakMap<SourceConfig, SourceFacts>();
   #lastAddress = '';
   #lastAddressJson = '""';
 
   constructor(options: IngestOptions) {
     this.#options = options;
+    this.#splits = new Splits(options.settings.processor.shards);
   }
 
   /** `type`: what the route forces on its single event; undefined for a batch. */
@@ -109,23 +111,23 @@ export class Ingest {
 
   /** The answer that refuses the request; undefined when the commit will answer it. */
   #store({ request, source, type, span, answer }: Accepted, body: Buffer): Answer | undefined {
-    const { rows, batcher, clock, settings } = this.#options;
+    const { rows, batcher, clock } = this.#options;
     const refusal = rows.read(body, type);
     if (refusal !== undefined) return refusal;
     if (!batcher.hasRoom(body.byteLength + rows.count * rowOverheadBytes)) return answers.unavailable;
     const receivedAtMs = clock.nowMs();
     const requestIpJson = this.#addressJson(clientAddress(request));
-    const partition = processorPartition(settings.processor.isolation, source.workspaceId, source.id);
+    const { shards, parametersStart } = this.#factsOf(source);
     const anonymousId = request.header('anonymousid');
     const facts = {
-      partition,
+      shards,
       receivedAtMs,
-      parameters: this.#parameters(request, source, requestIpJson, span),
+      parameters: this.#parameters(request, parametersStart + requestIpJson, span),
       requestIpJson,
       anonymousIdHeader: anonymousId === '' ? '' : sanitise(anonymousId),
       type,
     };
-    batcher.store(laneOf('gw', partition), {
+    batcher.store(laneOf('gw', shards.partition), {
       sourceId: source.id,
       minute: Math.floor(receivedAtMs / msPerMinute),
       write: (writer) => rows.write(writer, facts),
@@ -135,24 +137,28 @@ export class Ingest {
   }
 
   /** JSON text of GatewayParameters; the client's address is the only part that nearly every request has of its own. */
-  #parameters(request: HttpRequest, source: SourceConfig, requestIpJson: string, span: SpanHandle | undefined): string {
+  #parameters(request: HttpRequest, start: string, span: SpanHandle | undefined): string {
     const run = this.#options.rows.jobRun();
     const jobRunId = run.jobRunId === '' ? request.header('x-rudder-job-run-id') : run.jobRunId;
     const taskRunId = run.taskRunId === '' ? request.header('x-rudder-task-run-id') : run.taskRunId;
-    let text = `${this.#startOfParameters(source)}${requestIpJson}`;
+    let text = start;
     if (jobRunId !== '') text += `,"source_job_run_id":${JSON.stringify(jobRunId)}`;
     if (taskRunId !== '') text += `,"source_task_run_id":${JSON.stringify(taskRunId)}`;
     if (span?.traceparent !== undefined) text += `,"traceparent":${JSON.stringify(span.traceparent)}`;
     return `${text}}`;
   }
 
-  #startOfParameters(source: SourceConfig): string {
-    const known = this.#parameterStarts.get(source);
+  #factsOf(source: SourceConfig): SourceFacts {
+    const known = this.#sources.get(source);
     if (known !== undefined) return known;
     const start: GatewayParameters = { source_id: source.id, workspace_id: source.workspaceId };
-    const text = `${JSON.stringify(start).slice(0, -1)},"request_ip":`;
-    this.#parameterStarts.set(source, text);
-    return text;
+    const { isolation } = this.#options.settings.processor;
+    const facts = {
+      shards: this.#splits.shardsOf(processorPartition(isolation, source.workspaceId, source.id)),
+      parametersStart: `${JSON.stringify(start).slice(0, -1)},"request_ip":`,
+    };
+    this.#sources.set(source, facts);
+    return facts;
   }
 
   /** Requests of one client often come in a row. */
@@ -170,6 +176,13 @@ function endingSpan(span: SpanHandle, answerWith: AnswerWith): AnswerWith {
     span.end(given.status >= 500 ? { error: given.body.trimEnd() } : undefined);
     answerWith(given);
   };
+}
+
+/** What is the same for all requests of a source, worked out once. */
+interface SourceFacts {
+  shards: Shards;
+  /** GatewayParameters as JSON, open where the client's address comes. */
+  parametersStart: string;
 }
 
 interface Accepted {

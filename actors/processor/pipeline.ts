@@ -4,6 +4,7 @@
 
 import type { Tracing } from '../../runtime/index.ts';
 import { type EventObject, isObject } from '../destinations/destination.ts';
+import { visitorOf } from '../isolation.ts';
 import type { GatewayParameters, Job } from '../job.ts';
 import type { SourceConfig, WorkspaceIndex } from '../services/workspace.ts';
 import type { JobStatus, StoredJobs } from '../storage/contract.ts';
@@ -66,9 +67,10 @@ export class PipelineBatch {
   succeed(handed: HandedJob, event: ProcessedEvent): void {
     const { job, afterId } = handed;
     const { receivedAtMs } = job;
+    const { userId, messageId, jobId: parentId } = job;
     for (const { route, parameters, body } of event.routed) {
-      const { partition } = route;
-      const { userId, messageId, jobId: parentId } = job;
+      const { shards } = route;
+      const partition = shards.isSplit ? shards.keyOf(visitorOf(userId)) : shards.partition;
       this.#rows.append({ jobId: 0, parentId, partition, userId, messageId, receivedAtMs, parameters }, body);
       this.#ledger.add(receivedAtMs, event.sourceId, route.destinationId, 'routed');
     }

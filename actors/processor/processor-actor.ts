@@ -16,7 +16,7 @@ const threadBytesMax = 128 * 1024 * 1024;
 export function processorDefinition(environment: Environment): ActorDefinition<ProcessorMessage> {
   const { settings } = environment;
   const shared: Shared = {
-    routes: new RouteTable(settings.router.isolation),
+    routes: new RouteTable(settings.router),
     budget: new BytesBudget(threadBytesMax),
     count: processorCounter(environment),
   };

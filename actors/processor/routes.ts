@@ -1,9 +1,11 @@
 // What a source's configuration means for its events, worked out once per configuration change: for every destination
 // its filter, its transform, its partition, and the part of the job's parameters that is the same for every event.
 
+import type { Shards } from '../../runtime/index.ts';
+import type { Settings } from '../config.ts';
 import type { CompiledDestination } from '../destinations/destination.ts';
 import { compileDestination } from '../destinations/registry.ts';
-import { type RouterIsolation, routerPartition } from '../isolation.ts';
+import { routerPartition, Splits } from '../isolation.ts';
 import type { SourceConfig } from '../services/workspace.ts';
 import { type CompiledFilter, compileFilter } from './destination-filter.ts';
 
@@ -11,18 +13,21 @@ export interface Route {
   readonly destinationId: string;
   readonly filter: CompiledFilter;
   readonly destination: CompiledDestination;
-  readonly partition: string;
+  /** Where the router has its jobs. */
+  readonly shards: Shards;
   /** RouterParameters as JSON, open at the end: `{"source_id":…,"destination_id":…,"workspace_id":…`. */
   readonly parametersPrefix: string;
 }
 
 /** A snapshot's objects are never changed, so they can be keys; old ones go with their snapshot. */
 export class RouteTable {
-  readonly #isolation: RouterIsolation;
+  readonly #isolation: Settings['router']['isolation'];
+  readonly #splits: Splits;
   readonly #routes = new WeakMap<SourceConfig, readonly Route[]>();
 
-  constructor(isolation: RouterIsolation) {
+  constructor({ isolation, shards }: Pick<Settings['router'], 'isolation' | 'shards'>) {
     this.#isolation = isolation;
+    this.#splits = new Splits(shards);
   }
 
   routesOf(source: SourceConfig): readonly Route[] {
@@ -34,7 +39,7 @@ export class RouteTable {
           destinationId: destination.id,
           filter: compileFilter(destination),
           destination: compileDestination(destination),
-          partition: routerPartition(this.#isolation, source.workspaceId, destination.id),
+          shards: this.#splits.shardsOf(routerPartition(this.#isolation, source.workspaceId, destination.id)),
           parametersPrefix: JSON.stringify(ids).slice(0, -1),
         };
       });

@@ -9,8 +9,9 @@
 // When a session is lost the window is forgotten, but not what this actor knows: requests in flight go on, and results
 // that were not committed are applied when their jobs come again. Only a crash can make a job be sent twice.
 
-import type { ActorContext, StopReason } from '../../runtime/index.ts';
+import { type ActorContext, partitionOf, type StopReason } from '../../runtime/index.ts';
 import type { Environment } from '../environment.ts';
+import { Splits } from '../isolation.ts';
 import { isTerminal, orderKeys } from '../job.ts';
 import {
   type BytesBudget,
@@ -40,7 +41,6 @@ const retryTimer = 'retry';
 
 export class Router {
   readonly #context: ActorContext<RouterMessage>;
-  readonly #environment: Environment;
   readonly #delivery: Delivery;
   readonly #sender: Sender;
   readonly #session: PartitionSession<RouterMessage>;
@@ -55,13 +55,16 @@ export class Router {
   readonly #known = new Map<number, Settled>();
   /** When the retry timer fires; undefined: it is not set. */
   #retryTimerMs: number | undefined;
+  readonly #requestsInFlightMax: number;
   #stopping = false;
 
   constructor(context: ActorContext<RouterMessage>, environment: Environment, delivery: Delivery, budget: BytesBudget) {
     this.#context = context;
-    this.#environment = environment;
     this.#delivery = delivery;
     const { settings, workspace } = environment;
+    // A destination is promised a bound on concurrent requests, however many actors send to it.
+    const shards = new Splits(settings.router.shards).countOf(partitionOf(context.key));
+    this.#requestsInFlightMax = Math.max(1, Math.floor(settings.router.requestsInFlightMax / shards));
     const options: SenderOptions = {
       delivery,
       environment,
@@ -169,8 +172,7 @@ export class Router {
 
   #pump(lane: Lane<RoutedJob>): void {
     if (this.#stopping || !this.#session.isOpen) return;
-    const { requestsInFlightMax } = this.#environment.settings.router;
-    while (lane.inFlight < requestsInFlightMax) {
+    while (lane.inFlight < this.#requestsInFlightMax) {
       const routed = lane.ready.shift();
       if (routed === undefined) return;
       const drained = this.#sender.start(routed);

@@ -1,11 +1,15 @@
 // Settings of the router: its partition key, concurrency, deadlines and retries.
 
-import { choice, integer } from '../../runtime/index.ts';
+import { choice, integer, text } from '../../runtime/index.ts';
 
 export const routerSettings = {
   isolation: choice(['none', 'workspace', 'destination'], {
     default: 'destination',
     doc: 'Partition key of the router. Change it only when nothing is pending: order per user is kept within a partition',
+  }),
+  shards: text({
+    default: '',
+    doc: 'The same as processor.shards for the partitions of the router: destination-1=4. Shards divide requestsInFlightMax among them',
   }),
   slots: integer({ default: 1_000, min: 1, max: 100_000, doc: 'Jobs one partition may hold at once' }),
   requestsInFlightMax: integer({ default: 64, min: 1, max: 10_000, doc: 'Concurrent requests to one destination' }),

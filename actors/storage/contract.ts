@@ -14,7 +14,7 @@ import type { JobState, QueueName } from '../job.ts';
 
 export const storageKind = 'storage';
 
-/** One lane per key; a partition always belongs to the same lane. */
+/** One lane per key; a partition always belongs to the same lane, and so do all of its shards: a request is one commit. */
 export function laneOf(_queue: QueueName, _partition: string): string {
   return '0';
 }

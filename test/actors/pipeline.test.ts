@@ -41,7 +41,12 @@ function run({ destinations = [makeDestination('d1')], payload, parameters, trac
     payload: Buffer.from(payload),
   };
   const workspace = new WorkspaceIndex(makeSnapshot([makeSource('src', destinations)]));
-  const context = { workspace, routes: new RouteTable('destination'), tracing, nowMs: receivedAtMs + 5 };
+  const context = {
+    workspace,
+    routes: new RouteTable({ isolation: 'destination', shards: '' }),
+    tracing,
+    nowMs: receivedAtMs + 5,
+  };
   processJob({ job, afterId: 3, again: false, status: undefined }, batch, context);
   return batch.takeResults();
 }

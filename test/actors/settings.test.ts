@@ -33,3 +33,10 @@ test('ports of one machine must differ', () => {
   assert.match(faultText({ SLUICE_ADMIN_PORT: '8080' }), /two different ports/);
   assert.equal(faultText({ SLUICE_ADMIN_PORT: '0' }), '');
 });
+
+test('a split that cannot be meant is a fault that says what one looks like', () => {
+  for (const key of ['PROCESSOR', 'ROUTER']) {
+    assert.match(faultText({ [`SLUICE_${key}_SHARDS`]: 'source-1' }), /source-1=4,source-2=2/);
+    assert.equal(faultText({ [`SLUICE_${key}_SHARDS`]: 'source-1=4, *=2' }), '');
+  }
+});
