@@ -1,10 +1,12 @@
-// A dataset is one pair of tables of a queue: `<queue>_jobs_N` and `<queue>_status_N`. Insert-only, rolled when full,
+// A dataset is one pair of tables of a lane's queue: `<queue>_jobs_N` and `<queue>_status_N`, with the lane in the name
+// of all lanes but the first (`gw_l1_jobs_3`). Insert-only, rolled when full,
 // dropped whole when every job in it is finished and its retention is over. No row is ever updated or deleted, so
 // there is nothing to vacuum and disk use is bounded by dropping.
 
 import type { QueueName } from '../job.ts';
 
 export interface Dataset {
+  readonly lane: number;
   readonly queue: QueueName;
   readonly number: number;
   /** Jobs with an id from here on, up to `lastJobId` when sealed, are in this dataset. */
@@ -18,23 +20,38 @@ export interface Dataset {
   sealedAtMs: number;
 }
 
-export function jobsTable(dataset: Pick<Dataset, 'queue' | 'number'>): string {
-  return `${dataset.queue}_jobs_${dataset.number}`;
+/** What names the tables of a dataset. */
+export type DatasetName = Pick<Dataset, 'lane' | 'queue' | 'number'>;
+
+export function jobsTable({ lane, queue, number }: DatasetName): string {
+  return `${queue}_${laneInfix(lane)}jobs_${number}`;
 }
 
-export function statusTable(dataset: Pick<Dataset, 'queue' | 'number'>): string {
-  return `${dataset.queue}_status_${dataset.number}`;
+export function statusTable({ lane, queue, number }: DatasetName): string {
+  return `${queue}_${laneInfix(lane)}status_${number}`;
 }
 
-export function ledgerTable(number: number): string {
-  return `sluice_ledger_${number}`;
+export function ledgerTable(lane: number, number: number): string {
+  return `sluice_ledger_${laneInfix(lane)}${number}`;
+}
+
+/** The first lane's tables are named as before there were others. */
+function laneInfix(lane: number): string {
+  return lane === 0 ? '' : `l${lane}_`;
+}
+
+/** Job ids of lane L start at L × 2^44, so that ids of all lanes are distinct and stay below 2^53. */
+export const laneIdSpan = 2 ** 44;
+
+export function firstJobIdOf(lane: number): number {
+  return lane * laneIdSpan + 1;
 }
 
 export const statusColumns =
   'partition, after_id, job_id, jobs, state, attempt, code, exec_time, retry_time, first_attempted_at, response';
 
 /** SQL that makes both tables of a dataset, unless they are there. `payload` is stored as it is: compression costs more than it saves at 1 KB. */
-export function createDatasetSql(dataset: Pick<Dataset, 'queue' | 'number'>): string {
+export function createDatasetSql(dataset: DatasetName): string {
   const jobs = jobsTable(dataset);
   const status = statusTable(dataset);
   const insertOnly = 'autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.1';
@@ -69,11 +86,12 @@ create table if not exists ${status} (
 
 /** One simple query, so one transaction: seals `live` at `lastJobId` and makes its successor. May be repeated. */
 export function rollSql(live: Dataset, lastJobId: number): string {
-  const next = { queue: live.queue, number: live.number + 1 };
+  const next = { lane: live.lane, queue: live.queue, number: live.number + 1 };
   return `${createDatasetSql(next)}
 update sluice_datasets set last_job_id = ${lastJobId}, row_count = ${live.rows}, sealed_at = now()
-  where queue = '${live.queue}' and number = ${live.number};
-insert into sluice_datasets (queue, number, first_job_id) values ('${next.queue}', ${next.number}, ${lastJobId + 1})
+  where lane = ${live.lane} and queue = '${live.queue}' and number = ${live.number};
+insert into sluice_datasets (lane, queue, number, first_job_id)
+  values (${next.lane}, '${next.queue}', ${next.number}, ${lastJobId + 1})
   on conflict do nothing;`;
 }
 
@@ -113,6 +131,7 @@ export class DatasetList {
     sealed.lastJobId = lastJobId;
     sealed.sealedAtMs = nowMs;
     const next: Dataset = {
+      lane: sealed.lane,
       queue: this.queue,
       number: sealed.number + 1,
       firstJobId: lastJobId + 1,

@@ -98,6 +98,7 @@ export interface NumberedCommit {
 
 export interface GroupPlace {
   groupId: number;
+  lane: number;
   datasets: ReadonlyMap<QueueName, DatasetList>;
   ledgerNumber: number;
   nowMs: number;
@@ -145,7 +146,8 @@ class GroupBuilder {
 
   finish(): GroupWrite {
     const ledger = [...this.#ledger.values()];
-    const table = this.#table(ledgerTable(this.#place.ledgerNumber), ledgerColumns, ledgerTypes);
+    const { lane, ledgerNumber } = this.#place;
+    const table = this.#table(ledgerTable(lane, ledgerNumber), ledgerColumns, ledgerTypes);
     for (const delta of ledger) append(table, this.#ledgerTuple(delta));
     // The group's mark: every group leaves at least one ledger row, so that a lost reply can be resolved.
     if (ledger.length === 0) {

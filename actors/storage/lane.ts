@@ -201,13 +201,15 @@ export class Lane<Tag> {
     this.#ownership.nextJobId += 1;
     const ledgerNumber = this.#options.ledgerNumber();
     this.#ledgerInUse = ledgerNumber;
+    const { lane } = this.#ownership;
     const write = buildGroup(group, {
       groupId,
+      lane,
       datasets: this.#options.datasets,
       ledgerNumber,
       nowMs: this.#options.nowMs(),
     });
-    const refused = await this.#write(write, ledgerTable(ledgerNumber));
+    const refused = await this.#write(write, ledgerTable(lane, ledgerNumber));
     this.#ledgerInUse = undefined;
     if (refused === undefined) {
       this.#settle(write);

@@ -14,6 +14,7 @@ const periodMs = 10_000;
 const ledgerRowsMax = 200_000;
 
 export interface MaintenanceOptions {
+  lane: number;
   postgres: Postgres;
   datasets: ReadonlyMap<QueueName, DatasetList>;
   /** All ledger tables, oldest first; the last one is written to. */
@@ -92,12 +93,12 @@ async function oneRound(options: MaintenanceOptions, ledger: LedgerState): Promi
     }
   }
   for (const number of ledger.old.filter((one) => one !== options.ledgerInUse())) {
-    await options.postgres.withSession((session) => foldLedger(session, number));
+    await options.postgres.withSession((session) => foldLedger(session, options.lane, number));
     ledger.old.splice(ledger.old.indexOf(number), 1);
   }
   if (ledger.rows >= ledgerRowsMax) {
     const next = ledger.number + 1;
-    await options.postgres.withSession((session) => createLedger(session, next));
+    await options.postgres.withSession((session) => createLedger(session, options.lane, next));
     // Folded in the next round: a group in flight may still write to the old table.
     ledger.old.push(ledger.number);
     ledger.number = next;
@@ -108,26 +109,28 @@ async function oneRound(options: MaintenanceOptions, ledger: LedgerState): Promi
 async function dropDataset(session: PostgresSession, dataset: Dataset): Promise<void> {
   await session.query(
     `drop table if exists ${jobsTable(dataset)}; drop table if exists ${statusTable(dataset)};
-     delete from sluice_datasets where queue = '${dataset.queue}' and number = ${dataset.number}`,
+     delete from sluice_datasets
+       where lane = ${dataset.lane} and queue = '${dataset.queue}' and number = ${dataset.number}`,
   );
 }
 
-async function createLedger(session: PostgresSession, number: number): Promise<void> {
+async function createLedger(session: PostgresSession, lane: number, number: number): Promise<void> {
   await session.query(
-    `create table if not exists ${ledgerTable(number)} (like ${ledgerTable(number - 1)} including all);
-     insert into sluice_datasets (queue, number, first_job_id) values ('ledger', ${number}, 0) on conflict do nothing`,
+    `create table if not exists ${ledgerTable(lane, number)} (like ${ledgerTable(lane, number - 1)} including all);
+     insert into sluice_datasets (lane, queue, number, first_job_id) values (${lane}, 'ledger', ${number}, 0)
+       on conflict do nothing`,
   );
 }
 
 /** One simple query, so one transaction: the sums move and the table goes, or neither. */
-async function foldLedger(session: PostgresSession, number: number): Promise<void> {
-  const table = ledgerTable(number);
+async function foldLedger(session: PostgresSession, lane: number, number: number): Promise<void> {
+  const table = ledgerTable(lane, number);
   await session.query(
-    `insert into sluice_ledger_totals as t (minute, source_id, destination_id, kind, count)
-       select minute, source_id, destination_id, kind, sum(count) from ${table}
+    `insert into sluice_ledger_totals as t (lane, minute, source_id, destination_id, kind, count)
+       select ${lane}, minute, source_id, destination_id, kind, sum(count) from ${table}
        where count <> 0 group by minute, source_id, destination_id, kind
-     on conflict (minute, source_id, destination_id, kind) do update set count = t.count + excluded.count;
+     on conflict (lane, minute, source_id, destination_id, kind) do update set count = t.count + excluded.count;
      drop table ${table};
-     delete from sluice_datasets where queue = 'ledger' and number = ${number}`,
+     delete from sluice_datasets where lane = ${lane} and queue = 'ledger' and number = ${number}`,
   );
 }

@@ -3,14 +3,13 @@
 
 import { strict as assert } from 'node:assert';
 import { type PostgresSession, TransportError } from '../../transport/index.ts';
+import { firstJobIdOf } from './datasets.ts';
 
 /** First key of the advisory locks; the second is the lane. The fence (0001-jobs.sql) uses 725101. */
 const ownerLockClass = 725_102;
 const fenceLockClass = 725_101;
 /** Ids reserved at once. A restart skips what is left of a block; 2^44 ids per lane last for ever. */
 export const jobIdBlock = 1_048_576;
-/** Job ids of lane L start at L × 2^44, so that ids of all lanes are distinct and stay below 2^53. */
-export const laneIdSpan = 2 ** 44;
 
 export interface LaneOwnership {
   lane: number;
@@ -46,7 +45,7 @@ export async function takeLane(session: PostgresSession, lane: number, owner: st
        on conflict (lane) do update
          set epoch = l.epoch + 1, next_job_id = l.next_job_id + $4, owner = excluded.owner, taken_at = now()
        returning epoch, next_job_id`,
-      [lane, lane * laneIdSpan + 1 + jobIdBlock, owner, jobIdBlock],
+      [lane, firstJobIdOf(lane) + jobIdBlock, owner, jobIdBlock],
     );
     await session.query('commit');
     const [row] = rows;

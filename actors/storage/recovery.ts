@@ -61,15 +61,17 @@ export async function recoverQueue(
   return recovered;
 }
 
-/** Sums of the ledger since the beginning. */
+/** Sums of a lane's ledger since the beginning. */
 export async function recoverLedger(
   session: PostgresSession,
+  lane: number,
   ledgerNumbers: readonly number[],
 ): Promise<LedgerDelta[]> {
-  const tables = ['sluice_ledger_totals', ...ledgerNumbers.map(ledgerTable)];
-  const union = tables
-    .map((table) => `select source_id, destination_id, kind, count from ${table}`)
-    .join(' union all ');
+  const columns = 'source_id, destination_id, kind, count';
+  const union = [
+    `select ${columns} from sluice_ledger_totals where lane = ${lane}`,
+    ...ledgerNumbers.map((number) => `select ${columns} from ${ledgerTable(lane, number)}`),
+  ].join(' union all ');
   const { rows } = await session.query<{ source_id: string; destination_id: string; kind: string; count: string }>(
     `select source_id, destination_id, kind, sum(count)::text as count from (${union}) as deltas
      group by source_id, destination_id, kind having sum(count) <> 0`,

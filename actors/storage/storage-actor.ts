@@ -90,8 +90,8 @@ class Storage {
 
   async start(): Promise<void> {
     const { session, ownership } = await this.#connect();
-    const { datasets, ledgerNumbers } = await loadDatasets(session, this.#context.clock.nowMs());
-    const ledger = new LedgerTotals(await recoverLedger(session, ledgerNumbers));
+    const { datasets, ledgerNumbers } = await loadDatasets(session, this.#laneNumber, this.#context.clock.nowMs());
+    const ledger = new LedgerTotals(await recoverLedger(session, this.#laneNumber, ledgerNumbers));
     const settings = this.#environment.settings.storage;
     const handOff = new HandOff({
       reader: createJobReader({ session: () => this.#reader(), datasets }),
@@ -105,6 +105,7 @@ class Storage {
       readBytesMax: settings.readBytesMax,
     });
     const maintenance = startMaintenance({
+      lane: this.#laneNumber,
       postgres: this.#postgres,
       datasets,
       ledgerNumbers,

@@ -11,12 +11,13 @@ import { JobRowWriter, readJobs, rowOffsets } from '../../actors/storage/job-row
 import { addInterval, isCovered } from '../../actors/storage/recovery.ts';
 
 function dataset(number: number, firstJobId: number, lastJobId: number): Dataset {
-  return { queue: 'gw', number, firstJobId, lastJobId, rows: 0, bytes: 0, finished: 0, sealedAtMs: 0 };
+  return { lane: 0, queue: 'gw', number, firstJobId, lastJobId, rows: 0, bytes: 0, finished: 0, sealedAtMs: 0 };
 }
 
 function place(...datasets: Dataset[]) {
   return {
     groupId: 900,
+    lane: 0,
     datasets: new Map([['gw' as const, new DatasetList('gw', datasets)]]),
     ledgerNumber: 1,
     nowMs: 5,

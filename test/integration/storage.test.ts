@@ -307,7 +307,7 @@ test('full datasets are rolled, and a restart finds what is unfinished in any of
 test('maintenance drops finished datasets and folds the ledger without losing a count', async (t) => {
   const database = await testDatabase(t);
   const postgres = database.open();
-  const dataset = { queue: 'gw' as const, lastJobId: 0, rows: 0, bytes: 0, finished: 0, sealedAtMs: 0 };
+  const dataset = { lane: 0, queue: 'gw' as const, lastJobId: 0, rows: 0, bytes: 0, finished: 0, sealedAtMs: 0 };
   const list = new DatasetList('gw', [
     { ...dataset, number: 1, firstJobId: 1, lastJobId: 10, rows: 10, finished: 10 },
     { ...dataset, number: 2, firstJobId: 11, lastJobId: 20, rows: 10, finished: 9 },
@@ -319,6 +319,7 @@ test('maintenance drops finished datasets and folds the ledger without losing a 
   );
   const settings = { ...storageDefaults, retentionMs: 0 };
   const maintenance = startMaintenance({
+    lane: 0,
     postgres,
     datasets: new Map([['gw', list]]),
     ledgerNumbers: [1],
@@ -342,6 +343,6 @@ test('maintenance drops finished datasets and folds the ledger without losing a 
     list.all.map((one) => one.number),
     [2, 3],
   );
-  const totals = await postgres.withSession((session) => recoverLedger(session, [2]));
+  const totals = await postgres.withSession((session) => recoverLedger(session, 0, [2]));
   assert.deepEqual(totals, [{ minute: 0, sourceId: 's', destinationId: 'd', kind: 'delivered', count: 20 }]);
 });

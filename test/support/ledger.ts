@@ -53,7 +53,7 @@ export class Ledger {
 /** Recent rows and folded totals together. */
 export async function readLedger(postgres: Postgres): Promise<Ledger> {
   const { rows: tables } = await postgres.query<{ name: string }>(
-    "SELECT tablename AS name FROM pg_tables WHERE tablename ~ '^sluice_ledger_([0-9]+|totals)$'",
+    "SELECT tablename AS name FROM pg_tables WHERE tablename ~ '^sluice_ledger_(totals|(l[0-9]+_)?[0-9]+)$'",
   );
   const parts = tables.map(({ name }) => `SELECT source_id, destination_id, kind, count FROM ${name}`);
   const { rows } = await postgres.query<LedgerRow>(

@@ -50,7 +50,11 @@ export interface StorageFixture {
   stop(): Promise<void>;
 }
 
-export function storageFixture(database: TestDatabase, storageSettings: Record<string, number> = {}): StorageFixture {
+export function storageFixture(
+  database: TestDatabase,
+  storageSettings: Record<string, number> = {},
+  lane = '0',
+): StorageFixture {
   const settings = settingsWith(storageSettings);
   const consumer = consumersByPlace();
   const changed: (() => void)[] = [];
@@ -66,7 +70,7 @@ export function storageFixture(database: TestDatabase, storageSettings: Record<s
     },
     onFailed: (reason) => failures.push(reason),
   });
-  const storage = system.ref<StorageMessage>(storageKind, '0');
+  const storage = system.ref<StorageMessage>(storageKind, lane);
   let sessions = 0;
   // Timers of the program do not keep a process alive; in a thread its ports do, here nothing else would.
   const alive = setInterval(() => undefined, 60_000);
