@@ -13,8 +13,15 @@ export const exitCodes = Object.freeze({
   badConfig: 78,
 });
 
+/** Where settings come from beyond the environment. */
+export interface SettingsParameters {
+  configPath: string | undefined;
+  flags: string[];
+}
+
 export type CommandLine =
-  | { command: 'start' | 'check-config'; configPath: string | undefined; flags: string[] }
+  | ({ command: 'start' | 'check-config' } & SettingsParameters)
+  | ({ command: 'migrate'; to: number | undefined; status: boolean } & SettingsParameters)
   | { command: 'config-docs'; write: boolean }
   | { command: 'help' | 'version' }
   | { command: 'unusable'; problem: string };
@@ -24,19 +31,21 @@ export const helpText = `Sluice: accepts events, keeps them, delivers them in or
 Usage:
   sluice start [--config FILE] [--section.setting=value ...]
   sluice check-config [--config FILE] [--section.setting=value ...]
+  sluice migrate [--to VERSION] [--status]
   sluice config-docs [--write]
   sluice --help | --version
 
 Commands:
   start         run until SIGTERM or SIGINT; a second signal cuts the drain short
   check-config  read all settings and the workspace file, list every fault, start nothing
+  migrate       bring the database to the newest version, or to VERSION, also an older one; --status lists them
   config-docs   print the table of all settings; --write puts it into README.md
 
 Settings come from ./sluice.yaml (or --config FILE, or SLUICE_CONFIG), then the environment
 (gateway.port is SLUICE_GATEWAY_PORT), then flags (--gateway.port=8080). The later wins.
 
 Exit codes:
-  0 clean stop   1 drain cut short   64 wrong usage   69 something needed is unavailable   78 bad configuration
+  0 all well   1 drain cut short   64 wrong usage   69 something needed is unavailable   78 bad configuration
 `;
 
 /** `parameters`: what follows the program's name. */
@@ -46,7 +55,8 @@ export function parseCommandLine(parameters: readonly string[]): CommandLine {
   switch (command) {
     case 'start':
     case 'check-config':
-      return withConfigPath(command, rest);
+    case 'migrate':
+      return withOwnOptions(command, rest);
     case 'config-docs': {
       const stray = rest.find((parameter) => parameter !== '--write');
       if (stray !== undefined) return { command: 'unusable', problem: 'config-docs takes only --write' };
@@ -67,20 +77,61 @@ export function parseCommandLine(parameters: readonly string[]): CommandLine {
   }
 }
 
-function withConfigPath(command: 'start' | 'check-config', parameters: readonly string[]): CommandLine {
+type SettingsCommand = 'start' | 'check-config' | 'migrate';
+
+/** Options that are the command's own, and whether a value follows; everything else is a setting. */
+const ownOptions: Readonly<Record<SettingsCommand, Readonly<Record<string, 'switch' | 'value'>>>> = {
+  start: {},
+  'check-config': {},
+  migrate: { status: 'switch', to: 'value' },
+};
+
+function withOwnOptions(command: SettingsCommand, parameters: readonly string[]): CommandLine {
   const flags: string[] = [];
-  let configPath: string | undefined;
+  const given = new Map<string, string>();
+  const kinds: Readonly<Record<string, 'switch' | 'value'>> = { ...ownOptions[command], config: 'value' };
   for (let index = 0; index < parameters.length; index += 1) {
     const parameter = parameters[index] ?? '';
-    if (parameter !== '--config' && !parameter.startsWith('--config=')) {
+    const [, name = '', , inline] = /^--([a-z-]+)(=(.*))?$/s.exec(parameter) ?? [];
+    const kind = Object.hasOwn(kinds, name) ? kinds[name] : undefined;
+    if (kind === undefined) {
       flags.push(parameter);
       continue;
     }
-    const following = parameter === '--config' ? parameters[index + 1] : undefined;
+    if (kind === 'switch' && inline !== undefined) return unusable(`expected --${name} without a value`);
+    const following = kind === 'value' && inline === undefined ? parameters[index + 1] : undefined;
     if (following !== undefined) index += 1;
-    const path = following ?? parameter.slice('--config='.length);
-    if (path === '' || path.startsWith('--')) return { command: 'unusable', problem: 'expected a file after --config' };
-    configPath = path;
+    const value = following ?? inline ?? '';
+    if (kind === 'value' && (value === '' || value.startsWith('--')))
+      return unusable(`expected ${valueNames[name]} after --${name}`);
+    given.set(name, value);
   }
-  return { command, configPath, flags };
+  return commandOf(command, given, { configPath: given.get('config'), flags });
+}
+
+const valueNames: Readonly<Record<string, string>> = {
+  config: 'a file',
+  to: 'a version',
+};
+
+function commandOf(
+  command: SettingsCommand,
+  given: ReadonlyMap<string, string>,
+  settings: SettingsParameters,
+): CommandLine {
+  switch (command) {
+    case 'migrate': {
+      const to = given.get('to');
+      if (to !== undefined && !/^\d{1,4}$/.test(to)) {
+        return unusable(`expected --to with a version number, got ${JSON.stringify(to)}`);
+      }
+      return { command, to: to === undefined ? undefined : Number(to), status: given.has('status'), ...settings };
+    }
+    default:
+      return { command, ...settings };
+  }
+}
+
+function unusable(problem: string): CommandLine {
+  return { command: 'unusable', problem };
 }

@@ -101,7 +101,7 @@ async function awaitLane(session: PostgresSession, clock: Clock): Promise<void> 
   }
 }
 
-function toStartError(error: unknown): StartError {
+export function toStartError(error: unknown): StartError {
   if (error instanceof StartError) return error;
   if (error instanceof EmbeddedPostgresError || error instanceof MigrationError) {
     return new StartError(error.message, error.fix, undefined, error);

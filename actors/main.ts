@@ -6,10 +6,12 @@ import { dirname, join } from 'node:path';
 import { formatConfigFaults } from '../runtime/index.ts';
 import { checkConfig } from './check-config.ts';
 import { exitCodes, helpText, parseCommandLine } from './cli.ts';
+import { type CommandDatabase, type CommandDatabaseOptions, withCommandDatabase } from './command-database.ts';
 import type { Settings } from './config.ts';
 import { configTable, withConfigTable } from './config-docs.ts';
 import { readSettings, type SettingsRequest } from './config-file.ts';
 import { createLog } from './log.ts';
+import { runMigrateCommand } from './migrate-command.ts';
 import { startProgram } from './program.ts';
 import { WorkspaceFileError } from './services/backend-config.ts';
 import { formatStartProblems, runStartChecks, type StartCheck } from './start-checks.ts';
@@ -41,6 +43,11 @@ async function main(parameters: readonly string[]): Promise<number> {
     }
     case 'start':
       return start(requestOf(commandLine));
+    case 'migrate':
+      return withDatabase(requestOf(commandLine), { statementTimeoutMs: 0 }, async (database) => {
+        process.stdout.write(await runMigrateCommand(commandLine, database));
+        return exitCodes.ok;
+      });
   }
 }
 
@@ -64,6 +71,29 @@ async function start(request: SettingsRequest): Promise<number> {
     return await runUntilStopped(settings, checks);
   } catch (error) {
     return reportFailedStart(error);
+  } finally {
+    clearInterval(alive);
+  }
+}
+
+/** For commands that need a database and end. */
+async function withDatabase(
+  request: SettingsRequest,
+  options: Omit<CommandDatabaseOptions, 'settings' | 'log'>,
+  work: (database: CommandDatabase, settings: Settings) => Promise<number>,
+): Promise<number> {
+  const read = readSettings(request);
+  if (!read.ok) {
+    process.stderr.write(formatConfigFaults(read.faults));
+    return exitCodes.badConfig;
+  }
+  const { settings } = read;
+  const log = createLog({ ...settings.log, level: 'warn' }, 'main');
+  const alive = setInterval(() => undefined, 60_000);
+  try {
+    return await withCommandDatabase({ settings, log, ...options }, (database) => work(database, settings));
+  } catch (error) {
+    return reportFailure(error, 'The command cannot be run');
   } finally {
     clearInterval(alive);
   }
@@ -101,15 +131,19 @@ async function runUntilStopped(settings: Settings, checks: readonly StartCheck[]
 }
 
 function reportFailedStart(error: unknown): number {
+  return reportFailure(error, 'Sluice cannot start');
+}
+
+function reportFailure(error: unknown, what: string): number {
   if (error instanceof StartError) {
-    process.stderr.write(`Sluice cannot start:\n  - ${error.message} ${error.fix}\n`);
+    process.stderr.write(`${what}:\n  - ${error.message} ${error.fix}\n`);
     return error.exitCode;
   }
   if (error instanceof WorkspaceFileError) {
-    process.stderr.write(`Sluice cannot start:\n  - ${error.message}\n`);
+    process.stderr.write(`${what}:\n  - ${error.message}\n`);
     return exitCodes.badConfig;
   }
-  process.stderr.write(`Sluice failed to start: ${error instanceof Error ? error.stack : String(error)}\n`);
+  process.stderr.write(`${what}: ${error instanceof Error ? error.stack : String(error)}\n`);
   return exitCodes.software;
 }
 

@@ -264,10 +264,11 @@ test('no import cycles, and a cycle would be found', () => {
   assert.deepEqual(findCycle(cycle), ['runtime/a.ts', 'runtime/b.ts', 'runtime/c.ts', 'runtime/a.ts']);
 });
 
-test('migrations are numbered without gaps', () => {
+test('migrations have numbers of their own and ways back', () => {
   assert.deepEqual(migrationObjections(migrations.map(({ path }) => path.slice(path.lastIndexOf('/') + 1))), []);
-  assert.equal(migrationObjections(['0001-jobs.sql', '0003-late.sql']).length, 1);
-  assert.equal(migrationObjections(['0001-jobs.sql', '0001-again.sql']).length, 1);
+  assert.deepEqual(migrationObjections(['0001-jobs.sql', '0003-late.sql', '0003-late.down.sql']), []);
+  assert.equal(migrationObjections(['0001-jobs.sql', '0002-late.sql']).length, 1);
+  assert.equal(migrationObjections(['0001-again.sql', '0001-jobs.sql', '0001-jobs.down.sql']).length, 1);
   assert.equal(migrationObjections(['1-jobs.sql']).length, 1);
 });
 

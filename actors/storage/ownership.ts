@@ -82,3 +82,14 @@ export async function isLaneHeld(session: PostgresSession, lane: number): Promis
   );
   return rowCount > 0;
 }
+
+/** The same for all lanes: somebody runs on this database. */
+export async function isAnyLaneHeld(session: PostgresSession): Promise<boolean> {
+  const { rowCount } = await session.query(
+    `select 1 from pg_locks
+     where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())
+       and classid = $1 and objsubid = 2 and granted limit 1`,
+    [ownerLockClass],
+  );
+  return rowCount > 0;
+}

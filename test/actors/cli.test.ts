@@ -23,6 +23,16 @@ test('reads commands, their file and their flags', () => {
   for (const version of ['--version', '-v', 'version']) assert.equal(parseCommandLine([version]).command, 'version');
 });
 
+test('reads what migrate takes beside settings', () => {
+  assert.deepEqual(parseCommandLine(['migrate', '--to', '1', '--config=c']), {
+    command: 'migrate',
+    to: 1,
+    status: false,
+    configPath: 'c',
+    flags: [],
+  });
+});
+
 test('says what is wrong with a command line it cannot use', () => {
   for (const unusable of [
     [],
@@ -31,6 +41,8 @@ test('says what is wrong with a command line it cannot use', () => {
     ['start', '--config='],
     ['start', '--config', '--x'],
     ['config-docs', 'x'],
+    ['migrate', '--status=yes'],
+    ['migrate', '--to', 'newest'],
   ]) {
     assert.equal(parseCommandLine(unusable).command, 'unusable', unusable.join(' '));
   }

@@ -230,12 +230,20 @@ export const isNamedWell: FileRule = (file) => {
 };
 
 /** Migrations are appended, never renumbered: 0001-, 0002-, … without a gap. */
+/** Numbers may have gaps, but none is used twice; from the second step on there is a way back. */
 export function migrationObjections(names: readonly string[]): string[] {
-  return [...names].sort().flatMap((name, index) => {
-    const expected = `${String(index + 1).padStart(4, '0')}-`;
-    const fits = name.startsWith(expected) && /^\d{4}-[a-z0-9]+(?:-[a-z0-9]+)*\.sql$/.test(name);
-    return fits ? [] : [`expected ${name} to be named ${expected}<kebab-case>.sql`];
-  });
+  const forward = names.filter((name) => !name.endsWith('.down.sql')).sort();
+  return [
+    ...names
+      .filter((name) => !/^\d{4}-[a-z0-9]+(?:-[a-z0-9]+)*(?:\.down)?\.sql$/.test(name))
+      .map((name) => `expected ${name} to be named NNNN-<kebab-case>.sql or NNNN-<kebab-case>.down.sql`),
+    ...forward
+      .filter((name, index) => forward[index - 1]?.slice(0, 4) === name.slice(0, 4))
+      .map((name) => `expected ${name} to have a number of its own`),
+    ...forward
+      .filter((name, index) => index > 0 && !names.includes(name.replace(/\.sql$/, '.down.sql')))
+      .map((name) => `expected ${name} to have a way back beside it, ${name.replace(/\.sql$/, '.down.sql')}`),
+  ];
 }
 
 const topLevel = new Set([
