@@ -1,7 +1,7 @@
 // Before a scrape: fetches what every thread counted, adds what only main knows, and publishes all of it.
 
 import type { ActorRef, MetricSnapshot, MetricsExport, Runtime, ThreadMetrics } from '../runtime/index.ts';
-import { recordRuntime } from './metrics-runtime.ts';
+import { recordRuntime, runtimeCounters, threadRestarts } from './metrics-runtime.ts';
 import { storageStats } from './status.ts';
 import type { StorageMessage, StorageStats } from './storage/contract.ts';
 
@@ -25,14 +25,15 @@ export async function collectMetrics(
     storageStats(storage).catch((): StorageStats | undefined => undefined),
   ]);
   for (const thread of threads.threads) {
-    if (Array.isArray(thread.collected)) {
-      target.publish(`${thread.role}-${thread.threadId}`, thread.collected as MetricSnapshot[]);
-    }
+    if (!Array.isArray(thread.collected)) continue;
+    const snapshots = [...(thread.collected as MetricSnapshot[]), ...runtimeCounters(thread)];
+    target.publish(`${thread.role}-${thread.threadId}`, snapshots, thread.restarts);
   }
   recordRuntime(metrics, threads);
   if (stored !== undefined) recordStorage(metrics, stored);
   options.recordOwnVitals();
-  target.publish('main', metrics.snapshot());
+  const own = threads.threads.filter(({ role }) => role === 'main').flatMap(runtimeCounters);
+  target.publish('main', [...metrics.snapshot(), ...own, threadRestarts(threads)]);
 }
 
 function recordStorage(metrics: ThreadMetrics, stats: StorageStats): void {

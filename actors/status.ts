@@ -72,6 +72,7 @@ export async function collectStatus(options: StatusOptions): Promise<Omit<Status
     threads: runtime.threads.map(threadStatus),
     actors: actorsOf(runtime),
     parked: parkedOf(runtime),
+    saturating: saturatingOf(runtime),
     queues: (storage?.queues ?? []).map(({ queue, pending, oldestAgeMs, partitionsTotal }) => ({
       queue,
       pending,
@@ -102,6 +103,16 @@ export function parkedOf({ threads }: RuntimeStats): StatusReport['parked'] {
     }
   }
   return parked;
+}
+
+/** At most one of each thread. */
+export function saturatingOf({ threads }: RuntimeStats): StatusReport['saturating'] {
+  return threads.flatMap((thread) => {
+    const saturation = thread.system?.saturatedBy;
+    if (saturation === undefined) return [];
+    const { actor, share, remedy } = saturation;
+    return [{ actor, thread: nameOf(thread), share: Math.round(share * 100) / 100, remedy }];
+  });
 }
 
 function threadStatus(thread: ThreadStats): ThreadStatus {

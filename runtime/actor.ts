@@ -51,6 +51,8 @@ export interface ActorDefinition<Message = unknown> {
   readonly idleMs?: number;
   /** Weighted 4:1, never strict. Default `batch`. */
   readonly priority?: 'interactive' | 'batch';
+  /** What to do when one actor of this kind needs a whole thread; said in the warning about it. */
+  readonly remedy?: string;
   create(context: ActorContext<Message>): ActorBehavior<Message>;
 }
 

@@ -14,8 +14,11 @@ import {
 } from './metrics.ts';
 
 export interface MetricTotals {
-  /** Replaces what is known of this thread. Figures lower than the last ones mean that it was respawned. */
-  publish(thread: string, snapshots: readonly MetricSnapshot[]): void;
+  /**
+   * Replaces what is known of this thread. Another `life` than before means that it was respawned, and so do figures
+   * lower than the last ones.
+   */
+  publish(thread: string, snapshots: readonly MetricSnapshot[], life?: number): void;
   /** The thread ended: what it counted stays, its gauges go. What it counted after its last publication is lost. */
   retire(thread: string): void;
   /** Counters and histograms added up; gauges one by one, told apart by the label `thread`. */
@@ -23,31 +26,37 @@ export interface MetricTotals {
 }
 
 export function createMetricTotals(): MetricTotals {
-  const live = new Map<string, readonly MetricSnapshot[]>();
+  const live = new Map<string, Published>();
   const base = new Sums(SERIES_PER_INSTRUMENT_MAX);
   const shapes = new Map<string, MetricSnapshot>();
 
   function retire(thread: string): void {
-    for (const snapshot of live.get(thread) ?? []) if (snapshot.kind !== 'gauge') base.add(snapshot);
+    for (const snapshot of live.get(thread)?.snapshots ?? []) if (snapshot.kind !== 'gauge') base.add(snapshot);
     live.delete(thread);
   }
 
   return {
-    publish: (thread, snapshots) => {
+    publish: (thread, snapshots, life = 0) => {
       for (const snapshot of snapshots) checkShape(shapes, snapshot);
-      if (wasRespawned(live.get(thread) ?? [], snapshots)) retire(thread);
-      live.set(thread, snapshots);
+      const last = live.get(thread);
+      if (last !== undefined && (last.life !== life || wasRespawned(last.snapshots, snapshots))) retire(thread);
+      live.set(thread, { snapshots, life });
     },
     retire,
     read: () => {
       const sums = new Sums(Number.POSITIVE_INFINITY);
       for (const snapshot of base.snapshots()) sums.add(snapshot);
-      for (const [thread, snapshots] of live) {
+      for (const [thread, { snapshots }] of live) {
         for (const snapshot of snapshots) sums.add(snapshot.kind === 'gauge' ? withThread(snapshot, thread) : snapshot);
       }
       return sums.snapshots();
     },
   };
+}
+
+interface Published {
+  snapshots: readonly MetricSnapshot[];
+  life: number;
 }
 
 interface Sum {

@@ -14,7 +14,7 @@ export const hotActorsMax = 20;
 
 export interface HotActor {
   address: string;
-  /** Handler time within the last sweep's second. */
+  /** Handler time per second, since the last sweep. */
   busyMs: number;
 }
 
@@ -40,6 +40,7 @@ export class Registry {
   private readonly options: RegistryOptions;
   private readonly sweepWait = new CallbackWait(() => this.sweep());
   private nextEvictionMs = 0;
+  private sweptMs = 0;
 
   constructor(options: RegistryOptions) {
     this.options = options;
@@ -71,7 +72,10 @@ export class Registry {
     const cell = new Cell(type, key, nowMs);
     this.kinds.get(type.kind)?.cells.set(key, cell);
     this.residents += 1;
-    if (this.sweepWait.place < 0) this.options.timers.add(this.sweepWait, sweepMs);
+    if (this.sweepWait.place < 0) {
+      this.sweptMs = nowMs;
+      this.options.timers.add(this.sweepWait, sweepMs);
+    }
     if (this.residents > this.options.residentsMax && nowMs >= this.nextEvictionMs) this.evict(nowMs);
     return cell;
   }
@@ -86,6 +90,9 @@ export class Registry {
 
   private sweep(): void {
     const nowMs = this.options.clock.monotonicMs();
+    // A thread that is too busy sweeps late.
+    const seconds = Math.max(nowMs - this.sweptMs, 1) / 1000;
+    this.sweptMs = nowMs;
     const busy: { cell: Cell; busyUs: number }[] = [];
     for (const cell of this.cells()) {
       if (cell.busyUs > 0) busy.push({ cell, busyUs: cell.busyUs });
@@ -97,7 +104,7 @@ export class Registry {
     busy.sort((one, other) => other.busyUs - one.busyUs);
     this.hot = busy.slice(0, hotActorsMax).map(({ cell, busyUs }) => ({
       address: formatAddress(cell.address),
-      busyMs: busyUs / 1000,
+      busyMs: busyUs / 1000 / seconds,
     }));
     if (this.residents > this.options.residentsMax) this.evict(nowMs);
     this.options.swept();

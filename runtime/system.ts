@@ -19,9 +19,10 @@ import type { Mail } from './mail.ts';
 import { MailboxPool } from './mailbox.ts';
 import { Placement, type PlacementTable } from './placement.ts';
 import { Registry, residentsMaxDefault } from './registry.ts';
+import { SaturationWatch } from './saturation.ts';
 import { Scheduler, type SchedulerOptions } from './scheduler.ts';
 import type { Seams } from './seams.ts';
-import type { SystemStats } from './system-stats.ts';
+import { noTraffic, type SystemStats, sumTraffic } from './system-stats.ts';
 import type { SpanHandle, Tracing } from './telemetry.ts';
 import type { ActorLoad } from './thread-contract.ts';
 import { CallbackWait, Timers } from './timers.ts';
@@ -68,8 +69,9 @@ export class ActorSystem {
   private readonly drainRun: Drain;
   private readonly host: CellHost;
   private readonly holdRetry = new CallbackWait(() => this.scheduler.requestTurn());
+  private readonly saturation: SaturationWatch;
   private readonly wantFlush = new Set<Link>();
-  private readonly sweepListeners: ((stats: SystemStats) => void)[] = [];
+  private readonly pastTraffic = noTraffic();
   private readonly counters: LifeCounters = {
     started: 0,
     failures: 0,
@@ -92,7 +94,12 @@ export class ActorSystem {
       clock,
       timers: this.timers,
       residentsMax: options.residentsMax ?? residentsMaxDefault,
-      swept: () => this.swept(),
+      swept: () => this.saturation.look(this.registry.hot[0]),
+    });
+    this.saturation = new SaturationWatch({
+      clock,
+      log,
+      remedyOf: (actor) => this.registry.typeOf(parseAddress(actor).kind)?.definition.remedy ?? '',
     });
     this.handOvers = new HandOvers(this.registry, this.timers);
     this.drainRun = new Drain(this.registry, this.timers, () => this.close());
@@ -128,6 +135,7 @@ export class ActorSystem {
 
   /** Routes to the thread `link.peer`; the system flushes the link after each turn in which something was sent. */
   attachLink(link: Link): void {
+    this.forgetLink(link.peer);
     this.delivery.links.set(link.peer, link);
     link.onWantFlush(() => {
       this.wantFlush.add(link);
@@ -141,9 +149,7 @@ export class ActorSystem {
 
   /** Asks to that thread are rejected THREAD_LOST; the link itself is its owner's to close. */
   detachLink(peer: number, reason: string): void {
-    const link = this.delivery.links.get(peer);
-    if (link !== undefined) this.wantFlush.delete(link);
-    this.delivery.links.delete(peer);
+    this.forgetLink(peer);
     this.asks.failPeer(peer, new RuntimeError('THREAD_LOST', `thread ${peer} is gone: ${reason}`));
   }
 
@@ -205,11 +211,6 @@ export class ActorSystem {
     return this.drainRun.run(deadlineMs);
   }
 
-  /** Called about once a second while actors live here, with what `stats` says then. */
-  onSweep(listener: (stats: SystemStats) => void): void {
-    this.sweepListeners.push(listener);
-  }
-
   load(): ActorLoad {
     return { actors: this.registry.size, hot: this.registry.hot };
   }
@@ -238,7 +239,9 @@ export class ActorSystem {
       life: { ...this.counters },
       scheduler: this.scheduler.stats(),
       links: [...this.delivery.links.values()].map((link) => ({ peer: link.peer, ...link.stats() })),
+      traffic: sumTraffic([this.pastTraffic, ...[...this.delivery.links.values()].map((link) => link.stats())]),
       hot: this.registry.hot,
+      saturatedBy: this.saturation.current,
     };
   }
 
@@ -285,10 +288,13 @@ export class ActorSystem {
     this.timers.add(this.holdRetry, holdRetryMs);
   }
 
-  private swept(): void {
-    if (this.sweepListeners.length === 0) return;
-    const stats = this.stats();
-    for (const listener of this.sweepListeners) listener(stats);
+  /** What went over it stays counted. */
+  private forgetLink(peer: number): void {
+    const link = this.delivery.links.get(peer);
+    if (link === undefined) return;
+    this.wantFlush.delete(link);
+    this.delivery.links.delete(peer);
+    Object.assign(this.pastTraffic, sumTraffic([this.pastTraffic, link.stats()]));
   }
 
   private close(): void {

@@ -15,6 +15,8 @@ export interface StatusReport {
   actors: ActorsStatus;
   /** Actors that failed too often and wait, at most `parkedListedMax`; `actors.parked` counts all. */
   parked: { actor: string; thread: string }[];
+  /** Actors that use their thread nearly alone, so that only splitting their partition helps. */
+  saturating: { actor: string; thread: string; share: number; remedy: string }[];
   queues: QueueStatus[];
   /** The busiest first, at most `partitionsListedMax`; `partitionsTotal` counts all. */
   partitions: PartitionStatus[];

@@ -24,6 +24,7 @@ export function processorDefinition(environment: Environment): ActorDefinition<P
     kind: processorKind,
     role: 'actors',
     idleMs: settings.processor.idleMs,
+    remedy: 'split its partition with processor.shards, or choose a finer processor.isolation',
     mailbox: { bytesMax: mailboxBytesMax },
     create(context) {
       const processor = new Processor(context, environment, shared);

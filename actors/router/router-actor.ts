@@ -22,6 +22,7 @@ export function routerDefinition(
     kind: routerKind,
     role: 'actors',
     idleMs: environment.settings.router.idleMs,
+    remedy: 'split its partition with router.shards, or choose a finer router.isolation',
     mailbox: { bytesMax: mailboxBytesMax },
     create(context) {
       const delivery = deliveryFor(() => context.clock.nowMs());

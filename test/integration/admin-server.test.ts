@@ -14,6 +14,7 @@ const status: Awaited<ReturnType<AdminServerOptions['status']>> = {
   threads: [],
   actors: { resident: 0, parked: 0, restarts: 0, deadLetters: {} },
   parked: [],
+  saturating: [],
   queues: [],
   partitions: [],
   partitionsTotal: 0,
