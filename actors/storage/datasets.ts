@@ -98,7 +98,8 @@ insert into sluice_datasets (lane, queue, number, first_job_id)
 /** The datasets of one queue, oldest first; the last one is live. */
 export class DatasetList {
   readonly queue: QueueName;
-  readonly #datasets: Dataset[];
+  /** Never changed in place: a reader goes through the list it began with, whatever is dropped meanwhile. */
+  #datasets: readonly Dataset[];
 
   constructor(queue: QueueName, datasets: readonly Dataset[]) {
     this.queue = queue;
@@ -141,7 +142,7 @@ export class DatasetList {
       finished: 0,
       sealedAtMs: 0,
     };
-    this.#datasets.push(next);
+    this.#datasets = [...this.#datasets, next];
     return next;
   }
 
@@ -159,7 +160,6 @@ export class DatasetList {
   }
 
   remove(dataset: Dataset): void {
-    const at = this.#datasets.indexOf(dataset);
-    if (at >= 0) this.#datasets.splice(at, 1);
+    this.#datasets = this.#datasets.filter((one) => one !== dataset);
   }
 }

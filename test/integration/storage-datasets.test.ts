@@ -1,0 +1,52 @@
+// Datasets on a real PostgreSQL: they come when they are needed, roll, move their last jobs on, get their look-up
+// indexes, and go, while jobs are read, handed out and reported on.
+
+import { strict as assert } from 'node:assert';
+import { test } from 'node:test';
+import { createDatasetSql, type Dataset, DatasetList } from '../../actors/storage/datasets.ts';
+import { createJobReader } from '../../actors/storage/job-reader.ts';
+import { testDatabase } from '../support/database.ts';
+
+const dataset: Omit<Dataset, 'number' | 'firstJobId'> = {
+  lane: 0,
+  queue: 'gw',
+  lastJobId: 0,
+  rows: 0,
+  bytes: 0,
+  finished: 0,
+  sealedAtMs: 0,
+};
+
+test('a dataset that goes while a backlog is read hides no other one', async (t) => {
+  const database = await testDatabase(t);
+  const postgres = database.open({ poolMax: 1 });
+  const list = new DatasetList('gw', [
+    { ...dataset, number: 1, firstJobId: 1, lastJobId: 10 },
+    { ...dataset, number: 2, firstJobId: 11, lastJobId: 20 },
+    { ...dataset, number: 3, firstJobId: 21 },
+  ]);
+  for (const { number, firstJobId } of list.all) {
+    await postgres.query(createDatasetSql({ ...dataset, number }));
+    await postgres.query(
+      `insert into ${number === 1 ? 'gw_jobs_1' : `gw_jobs_${number}`} values (${firstJobId}, 0, 'a', 'u', 'm', now(), '{}', '')`,
+    );
+  }
+  const [first] = list.all;
+  assert.ok(first);
+  const session = await postgres.session();
+  database.beforeDrop(() => session.close());
+  const reader = createJobReader({
+    datasets: new Map([['gw', list]]),
+    session: async () => {
+      list.remove(first);
+      return session;
+    },
+  });
+  const ranges = await reader.readRanges('gw', [{ partition: 'a', afterId: 0, limit: 10, bytesMax: 1_000_000 }], 100);
+  assert.deepEqual(
+    ranges.get('a')?.map((row) => row.jobId),
+    [1, 11, 21],
+  );
+  const rows = await reader.readIds('gw', [11, 21]);
+  assert.deepEqual([...rows.keys()], [11, 21]);
+});
