@@ -3,6 +3,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 import { formatConfigFaults } from '../runtime/index.ts';
 import { checkConfig } from './check-config.ts';
 import { exitCodes, helpText, parseCommandLine } from './cli.ts';
@@ -17,6 +18,11 @@ import { WorkspaceFileError } from './services/backend-config.ts';
 import { formatStartProblems, runStartChecks, type StartCheck } from './start-checks.ts';
 import { StartError } from './start-error.ts';
 import { StopRequests } from './stop-requests.ts';
+
+// Our threads have small heaps, and message buffers that come and go beside them. V8 counts both but lets a heap grow by
+// 8 MB only before it marks all of it again: 10 full collections a second at 15,000 requests/s, a fifth of our CPU.
+// This is the factor V8 itself allows when collections become costly; it costs about 40 MB.
+setFlagsFromString('--heap-growing-percent=300');
 
 // An exit and not only an exit code: nothing that is still open may hold a stopped program back.
 process.exit(await main(process.argv.slice(2)));

@@ -56,12 +56,12 @@ export class FrameWriter {
   /** The frame, in a buffer of exactly its size. The writer is empty again. */
   finish(creditEnvelopes: number, creditBytes: number): ArrayBuffer {
     writeFrameHeader(scratch, this.#count, creditEnvelopes, creditBytes);
-    const frame = new ArrayBuffer(this.#length);
-    new Uint8Array(frame).set(scratch.subarray(0, this.#length));
+    const frame = frameOf(this.#length);
+    frame.set(scratch.subarray(0, this.#length));
     this.#length = frameHeaderBytes;
     this.#count = 0;
     if (scratch.byteLength > scratchBytesKept) scratch = Buffer.allocUnsafeSlow(64 * 1024);
-    return frame;
+    return frame.buffer;
   }
 }
 
@@ -78,11 +78,15 @@ export function writeSingleFrame(envelope: Envelope, creditEnvelopes: number, cr
   writeFrameHeader(scratch, 1, creditEnvelopes, creditBytes);
   scratch.writeUInt32LE(headerEnd - headerStart, frameHeaderBytes);
   scratch.writeUInt32LE(envelope.body.byteLength, frameHeaderBytes + 4);
-  const frame = new ArrayBuffer(headerEnd + envelope.body.byteLength);
-  const bytes = new Uint8Array(frame);
-  bytes.set(scratch.subarray(0, headerEnd));
-  bytes.set(envelope.body, headerEnd);
-  return frame;
+  const frame = frameOf(headerEnd + envelope.body.byteLength);
+  frame.set(scratch.subarray(0, headerEnd));
+  frame.set(envelope.body, headerEnd);
+  return frame.buffer;
+}
+
+/** A buffer of exactly this size, not zeroed first: every byte of it is written. */
+function frameOf(bytes: number): Buffer<ArrayBuffer> {
+  return Buffer.allocUnsafeSlow(bytes);
 }
 
 /** Reads a frame. Bodies are views into it. Throws TransportError FRAME_CORRUPT. */

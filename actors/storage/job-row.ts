@@ -72,8 +72,8 @@ export class JobRowWriter {
 
   /** The rows written so far, in bytes that own their buffer. */
   take(): { rows: Uint8Array; count: number } {
-    const rows = new Uint8Array(this.#length);
-    rows.set(this.#buffer.subarray(0, this.#length));
+    const rows = Buffer.allocUnsafeSlow(this.#length);
+    this.#buffer.copy(rows, 0, 0, this.#length);
     const count = this.#count;
     this.#length = 0;
     this.#count = 0;
