@@ -50,7 +50,9 @@ export class BenchProcess {
 
 let nextFirstId = 1;
 
-export async function runLoad(cleanup: Cleanup, options: Omit<LoadOptions, 'firstId'>): Promise<LoadResult> {
+export type LoadRequest = Omit<LoadOptions, 'firstId'>;
+
+export async function runLoad(cleanup: Cleanup, options: LoadRequest): Promise<LoadResult> {
   const generator = new BenchProcess(cleanup, './load-generator');
   const firstId = nextFirstId;
   // Far more ids than one load can use, so that no message id comes twice in one benchmark.

@@ -1,5 +1,6 @@
 // Events for the load generator: 1 KB by default, of one exact size, with content that does not compress, and with the
 // two fields that change per request (message id and time of sending) at known places, so that sending costs no JSON.
+// Message ids ascend and a user belongs to one connection, so whoever receives the events can tell their order.
 
 import { randomBytes } from 'node:crypto';
 
@@ -21,8 +22,14 @@ export interface TemplateOptions {
   eventBytes: number;
   /** 1 sends single events. */
   eventsPerRequest: number;
-  users: number;
+  /** Whose events these are: no two connections share a user. */
+  connection: string;
+  usersPerConnection: number;
 }
+
+const userIdKey = '"userId":"';
+const messageIdKey = '"messageId":"';
+const types = ['track', 'track', 'track', 'page', 'identify'];
 
 export const batchPrefix = '{"batch":[';
 
@@ -39,7 +46,7 @@ export function createTemplate(options: TemplateOptions): RequestTemplate {
   const bytes = Buffer.from(`${head}\r\n\r\n${body}`, 'latin1');
   return {
     bytes,
-    messageIdOffsets: offsetsAfter(bytes, '"messageId":"'),
+    messageIdOffsets: offsetsAfter(bytes, messageIdKey),
     sentAtOffsets: offsetsAfter(bytes, sentAtKey),
   };
 }
@@ -65,11 +72,24 @@ export function readSentAtMicros(body: Buffer, from: number): number | undefined
   return value;
 }
 
+/** The user and the number of a delivered event, for the order check; undefined when it is none of ours. */
+export function readOrder(body: Buffer): { user: string; messageNumber: number } | undefined {
+  const userAt = body.indexOf(userIdKey, 0, 'latin1');
+  const messageAt = body.indexOf(messageIdKey, 0, 'latin1');
+  if (userAt === -1 || messageAt === -1) return undefined;
+  const userStart = userAt + userIdKey.length;
+  const messageStart = messageAt + messageIdKey.length;
+  return {
+    user: body.toString('latin1', userStart, body.indexOf(0x22, userStart)),
+    messageNumber: Number(body.toString('latin1', messageStart, messageStart + messageIdDigits)),
+  };
+}
+
 function eventText(options: TemplateOptions): string {
   const event = {
-    type: 'track',
+    type: types[Math.floor(Math.random() * types.length)] ?? 'track',
     event: 'Order Completed',
-    userId: `user-${String(Math.floor(Math.random() * options.users)).padStart(8, '0')}`,
+    userId: `${options.connection}-user-${Math.floor(Math.random() * options.usersPerConnection)}`,
     messageId: '0'.repeat(messageIdDigits),
     originalTimestamp: '2026-01-01T00:00:00.000Z',
     context: { library: { name: 'sluice-bench', version: '1.0.0' }, ip: '192.0.2.1' },

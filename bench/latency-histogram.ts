@@ -36,18 +36,36 @@ export class LatencyHistogram {
     }
   }
 
+  get count(): number {
+    return this.#counts.reduce((sum, value) => sum + value, 0);
+  }
+
   summary(): LatencySummary {
-    const count = this.#counts.reduce((sum, value) => sum + value, 0);
     return {
-      count,
-      p50Ms: this.#percentile(0.5, count),
-      p99Ms: this.#percentile(0.99, count),
-      p999Ms: this.#percentile(0.999, count),
-      maxMs: this.#percentile(1, count),
+      count: this.count,
+      p50Ms: this.percentileMs(0.5),
+      p99Ms: this.percentileMs(0.99),
+      p999Ms: this.percentileMs(0.999),
+      maxMs: this.percentileMs(1),
     };
   }
 
-  #percentile(share: number, count: number): number {
+  /** Share of values at or below each latency, for a picture: as many points as there are buckets in use. */
+  shares(): { ms: number; share: number }[] {
+    const count = this.count;
+    const points: { ms: number; share: number }[] = [];
+    let seen = 0;
+    for (const [index, inBucket] of this.#counts.entries()) {
+      if (inBucket === 0) continue;
+      seen += inBucket;
+      points.push({ ms: upperBoundOf(index) / 1000, share: seen / count });
+    }
+    return points;
+  }
+
+  /** 0 when nothing was recorded. */
+  percentileMs(share: number): number {
+    const count = this.count;
     let seen = 0;
     for (let index = 0; index < bucketCount; index += 1) {
       seen += this.#counts[index] ?? 0;

@@ -1,17 +1,34 @@
-// The load generator: a process of its own that keeps N connections busy, each with one request at a time (closed loop),
-// over plain sockets, because a full HTTP client would take the core that is being measured.
+// The load generator: a process of its own on plain sockets, because a full HTTP client would take the core that is being
+// measured. Two ways of sending:
+//   closed loop  every connection has one request under way: finds the highest rate, says nothing about waiting;
+//   open loop    requests fall due at a fixed rate whatever the answers do, and each latency counts from the moment it
+//                fell due, so that a stall is everybody's who would have come during it (no coordinated omission).
 
 import { connect, type Socket } from 'node:net';
 import { cpuUsage } from 'node:process';
-import { createTemplate, fillTemplate, type RequestTemplate, type TemplateOptions } from './event-template.ts';
+import { createTemplate, fillTemplate, type RequestTemplate } from './event-template.ts';
 import { HttpReader } from './http-reader.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
 
-export interface LoadOptions extends TemplateOptions {
+export interface RequestShape {
+  path: string;
+  eventsPerRequest: number;
+  /** How often beside the other shapes. */
+  weight: number;
+}
+
+export interface LoadOptions {
+  host: string;
   port: number;
+  /** Connections take turns. */
+  writeKeys: readonly string[];
+  requests: readonly RequestShape[];
+  eventBytes: number;
   connections: number;
   warmUpSeconds: number;
   seconds: number;
+  /** Requests per second, all connections together; 0: closed loop. */
+  ratePerSecond: number;
   /** First message id, so that no two loads share one. */
   firstId: number;
 }
@@ -24,20 +41,39 @@ export interface LoadResult {
   eventsTotal: number;
   elapsedMs: number;
   latencyCounts: readonly number[];
+  /** Of answers that were no 200: overload must be told fast. */
+  refusedLatencyCounts: readonly number[];
   /** Everything but 200, by status. */
   refused: Record<string, number>;
+  /** Answers other than 200 without Retry-After where one is due (429 and 503). */
+  withoutRetryAfter: number;
+  /** Due and not sent when the time was over: the open loop could not keep its rate. */
+  unsent: number;
+  /** Events answered 200 in each quarter of a second. */
+  perQuarter: number[];
   cpuMs: number;
 }
 
 const templatesPerConnection = 4;
+const usersPerConnection = 8;
+const quarterMs = 250;
 
 class Load {
   readonly #options: LoadOptions;
   readonly #latencies = new LatencyHistogram();
+  readonly #refusedLatencies = new LatencyHistogram();
   readonly #refused: Record<string, number> = {};
+  readonly #idle: ((dueAt: number) => void)[] = [];
+  /** Open loop: moments at which requests fell due that no connection was free for. */
+  readonly #due: number[] = [];
+  #nextDue = 0;
   #nextId: number;
   #requests = 0;
-  #answered = 0;
+  #events = 0;
+  #eventsTotal = 0;
+  #perQuarter: number[] = [];
+  #withoutRetryAfter = 0;
+  #beganAt = 0;
   #measuring = false;
   #ending = false;
   #open = 0;
@@ -48,86 +84,134 @@ class Load {
   }
 
   run(): Promise<LoadResult> {
-    const { options } = { options: this.#options };
-    let beganAt = 0;
+    const { warmUpSeconds, seconds, connections } = this.#options;
     let elapsedMs = 0;
     let cpu = cpuUsage();
     setTimeout(() => {
-      beganAt = performance.now();
+      this.#beganAt = performance.now();
       cpu = cpuUsage();
       this.#measuring = true;
-    }, options.warmUpSeconds * 1000);
-    setTimeout(
-      () => {
-        elapsedMs = performance.now() - beganAt;
-        cpu = cpuUsage(cpu);
-        this.#measuring = false;
-        this.#ending = true;
-      },
-      (options.warmUpSeconds + options.seconds) * 1000,
-    );
+    }, warmUpSeconds * 1000);
+    const end = (): void => {
+      elapsedMs = performance.now() - this.#beganAt;
+      cpu = cpuUsage(cpu);
+      this.#measuring = false;
+      this.#ending = true;
+      for (const finish of this.#idle.splice(0)) finish(0);
+    };
+    setTimeout(end, (warmUpSeconds + seconds) * 1000);
+    if (this.#options.ratePerSecond > 0) this.#tick(performance.now(), 0);
     return new Promise((resolve, reject) => {
       const finish = (): void => {
         this.#open -= 1;
         if (this.#open > 0) return;
         resolve({
           requests: this.#requests,
-          events: this.#requests * options.eventsPerRequest,
-          eventsTotal: this.#answered * options.eventsPerRequest,
+          events: this.#events,
+          eventsTotal: this.#eventsTotal,
           elapsedMs,
           latencyCounts: this.#latencies.counts,
+          refusedLatencyCounts: this.#refusedLatencies.counts,
           refused: this.#refused,
+          withoutRetryAfter: this.#withoutRetryAfter,
+          unsent: this.#due.length - this.#nextDue,
+          perQuarter: this.#perQuarter,
           cpuMs: (cpu.user + cpu.system) / 1000,
         });
       };
-      for (let index = 0; index < options.connections; index += 1) this.#connect(finish, reject);
+      for (let index = 0; index < connections; index += 1) this.#connect(index, finish, reject);
     });
   }
 
-  #connect(finish: () => void, fail: (error: Error) => void): void {
-    const templates = Array.from({ length: templatesPerConnection }, () => createTemplate(this.#options));
-    const socket = connect(this.#options.port, '127.0.0.1');
+  /** Open loop: whatever fell due since the last look is given to idle connections or waits. */
+  #tick(beganAt: number, fellDue: number): void {
+    if (this.#ending) return;
+    const perMs = this.#options.ratePerSecond / 1000;
+    const total = Math.floor((performance.now() - beganAt) * perMs);
+    for (let index = fellDue; index < total; index += 1) {
+      const dueAt = beganAt + index / perMs;
+      const send = this.#idle.pop();
+      if (send === undefined) this.#due.push(dueAt);
+      else send(dueAt);
+    }
+    setTimeout(() => this.#tick(beganAt, total), 1);
+  }
+
+  #connect(index: number, finish: () => void, fail: (error: Error) => void): void {
+    const templates = this.#templates(index);
+    const socket = connect(this.#options.port, this.#options.host);
     this.#open += 1;
     socket.setNoDelay(true);
     let turn = 0;
-    let sentAt = 0;
-    const sendNext = (): void => {
+    let dueAt = 0;
+    let eventsSent = 0;
+    const send = (due: number): void => {
       if (this.#ending) {
         socket.destroy();
         finish();
         return;
       }
-      sentAt = performance.now();
+      dueAt = due;
       turn = (turn + 1) % templates.length;
-      this.#send(socket, templates[turn]);
+      eventsSent = this.#send(socket, templates[turn]);
+    };
+    const next = (): void => {
+      if (this.#options.ratePerSecond === 0 || this.#ending) send(performance.now());
+      else if (this.#nextDue < this.#due.length) {
+        const due = this.#due[this.#nextDue] ?? 0;
+        this.#nextDue += 1;
+        send(due);
+      } else this.#idle.push(send);
     };
     const reader = new HttpReader(({ head }) => {
-      this.#count(head.slice(9, 12), (performance.now() - sentAt) * 1000);
-      sendNext();
+      this.#count(head, eventsSent, (performance.now() - dueAt) * 1000);
+      next();
     });
-    socket.on('connect', sendNext);
+    socket.on('connect', next);
     socket.on('data', (chunk) => reader.push(chunk));
     socket.on('error', fail);
   }
 
-  #send(socket: Socket, template: RequestTemplate | undefined): void {
-    if (template === undefined) return;
-    this.#nextId = fillTemplate(
-      template,
-      this.#nextId,
-      Math.round((performance.timeOrigin + performance.now()) * 1000),
-    );
-    socket.write(template.bytes);
+  #templates(index: number): RequestTemplate[] {
+    const { host, eventBytes, writeKeys, requests } = this.#options;
+    const connection = `${this.#options.firstId}-${index}`;
+    const writeKey = writeKeys[index % writeKeys.length] ?? '';
+    const total = requests.reduce((sum, { weight }) => sum + weight, 0);
+    const count = requests.length === 1 ? templatesPerConnection : templatesPerConnection * 4;
+    return Array.from({ length: count }, (_, place) => {
+      // Shapes by weight, spread evenly over the turns and begun at another place by each connection.
+      let left = ((place + index) % count) * (total / count);
+      const shape = requests.find(({ weight }) => {
+        left -= weight;
+        return left < 0;
+      });
+      const { path, eventsPerRequest } = shape ?? { path: '/', eventsPerRequest: 1 };
+      return createTemplate({ path, eventsPerRequest, host, eventBytes, writeKey, connection, usersPerConnection });
+    });
   }
 
-  #count(status: string, micros: number): void {
+  #send(socket: Socket, template: RequestTemplate | undefined): number {
+    if (template === undefined) return 0;
+    const nowMicros = Math.round((performance.timeOrigin + performance.now()) * 1000);
+    this.#nextId = fillTemplate(template, this.#nextId, nowMicros);
+    socket.write(template.bytes);
+    return template.messageIdOffsets.length;
+  }
+
+  #count(head: string, events: number, micros: number): void {
+    const status = head.slice(9, 12);
     if (status !== '200') {
       this.#refused[status] = (this.#refused[status] ?? 0) + 1;
+      if ((status === '429' || status === '503') && !/^retry-after:/im.test(head)) this.#withoutRetryAfter += 1;
+      if (this.#measuring) this.#refusedLatencies.record(micros);
       return;
     }
-    this.#answered += 1;
+    this.#eventsTotal += events;
     if (!this.#measuring) return;
     this.#requests += 1;
+    this.#events += events;
+    const quarter = Math.floor((performance.now() - this.#beganAt) / quarterMs);
+    this.#perQuarter[quarter] = (this.#perQuarter[quarter] ?? 0) + events;
     this.#latencies.record(micros);
   }
 }

@@ -1,69 +1,66 @@
-// `npm run bench -- <scenario> [--json FILE] [--picture FILE] [--seconds N] [--connections N] [--rounds N]`: runs one
-// scenario, prints its settings, rows and goals, and writes the same as JSON, so that every
-// change has a before and an after; some also draw a picture.
+// `npm run bench`: runs scenarios, compares and reports their results. Everything it can do stands in
+// harness/command-line.ts; what a scenario declares in harness/scenario.ts.
 
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
-import { type Cleanup, CleanupList } from '../test/support/cleanup.ts';
-import type { BenchOptions, BenchResult } from './bench-settings.ts';
-import { measureIngest } from './ingest.ts';
-import { measureMessaging } from './messaging.ts';
-import { measurePipeline } from './pipeline.ts';
-import { measureScheduling } from './scheduling.ts';
+import { type BenchCommand, helpText, parseCommandLine, type RunCommand } from './harness/command-line.ts';
+import { UsageError } from './harness/options.ts';
+import { writeRecords } from './harness/record-file.ts';
+import { combinations, runScenario, runSweep } from './harness/run-scenario.ts';
+import type { BenchRecord, Scenario } from './harness/scenario.ts';
+import { listText, recordText } from './harness/terminal-table.ts';
+import { scenarios } from './scenarios.ts';
 
-const scenarios: Readonly<Record<string, (cleanup: Cleanup, options: BenchOptions) => Promise<BenchResult>>> = {
-  ingest: measureIngest,
-  messaging: measureMessaging,
-  pipeline: measurePipeline,
-  scheduling: measureScheduling,
-};
-
-const usage = `usage: npm run bench -- <${Object.keys(scenarios).join('|')}> [--json FILE] [--picture FILE] [--seconds N] [--connections N] [--rounds N] [--warm-up-seconds N] [--event-bytes N]`;
+const exitCodes = { ok: 0, faults: 1, usage: 64 };
 
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      json: { type: 'string' },
-      picture: { type: 'string' },
-      seconds: { type: 'string', default: '5' },
-      'warm-up-seconds': { type: 'string', default: '2' },
-      connections: { type: 'string', default: '0' },
-      rounds: { type: 'string', default: '3' },
-      'event-bytes': { type: 'string', default: '1024' },
-    },
-  });
-  const scenario = scenarios[positionals[0] ?? ''];
-  if (scenario === undefined) {
-    console.error(usage);
-    return 2;
-  }
-  const cleanup = new CleanupList();
-  try {
-    const { picture, ...result } = await scenario(cleanup, {
-      seconds: numberOf('seconds', values.seconds),
-      warmUpSeconds: numberOf('warm-up-seconds', values['warm-up-seconds']),
-      connections: numberOf('connections', values.connections),
-      rounds: numberOf('rounds', values.rounds),
-      eventBytes: numberOf('event-bytes', values['event-bytes']),
-    });
-    console.log(JSON.stringify(result.settings, null, 2));
-    for (const row of result.rows) console.log(JSON.stringify(row, null, 2));
-    for (const goal of result.goals ?? []) console.log(JSON.stringify(goal));
-    const record = { scenario: positionals[0], measuredAt: new Date().toISOString(), ...result };
-    if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(record, null, 2)}\n`);
-    if (values.picture !== undefined && picture !== undefined) writeFileSync(values.picture, picture);
-    return 0;
-  } finally {
-    await cleanup.run();
+  const command = parseCommandLine(process.argv.slice(2));
+  switch (command.command) {
+    case 'help':
+      console.log(helpText);
+      return exitCodes.ok;
+    case 'list':
+      console.log(listText(scenarios));
+      return exitCodes.ok;
+    case 'run':
+      return run(command);
+    default:
+      throw new UsageError(`${command.command} cannot be done yet`);
   }
 }
 
-function numberOf(name: string, text: string): number {
-  const value = Number(text);
-  if (!Number.isFinite(value) || value < 0)
-    throw new Error(`expected --${name} to be a number of at least 0, got ${text}`);
-  return value;
+async function run(command: Extract<BenchCommand, { command: 'run' }>): Promise<number> {
+  const scenario = scenarioNamed(command.scenario);
+  const records =
+    command.sweeps.length === 0
+      ? [await runScenario(scenario, command)]
+      : await runSweep(scenario, command, combinations(command.sweeps));
+  for (const record of records) console.log(recordText(record));
+  keep(command, records);
+  return records.some(hasFaults) ? exitCodes.faults : exitCodes.ok;
 }
 
-process.exitCode = await main();
+function keep({ json, picture }: RunCommand, records: readonly BenchRecord[]): void {
+  if (json !== undefined) writeRecords(json, records);
+  const drawn = records[0]?.pictures?.[0];
+  if (picture === undefined) return;
+  if (drawn === undefined) throw new UsageError('this scenario draws no picture of its own; --html has plots');
+  writeFileSync(picture, drawn.svg);
+}
+
+function hasFaults({ checks }: BenchRecord): boolean {
+  return checks.some(({ faults }) => faults.length > 0);
+}
+
+function scenarioNamed(name: string): Scenario {
+  const scenario = scenarios.find((one) => one.name === name);
+  if (scenario !== undefined) return scenario;
+  throw new UsageError(`expected a scenario (${scenarios.map((one) => one.name).join(', ')}), got ${name}`);
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(`${error.message}\n\n${helpText}`);
+  process.exitCode = exitCodes.usage;
+}

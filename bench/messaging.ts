@@ -1,8 +1,12 @@
 // What a message costs: inside a thread, across threads, asked and answered, and what an idle actor weighs. Everything
 // it is compared with runs in the same process and the same rounds, in turns, because the machine is never the same twice.
 
-import type { Cleanup } from '../test/support/cleanup.ts';
-import { type BenchGoal, type BenchOptions, type BenchResult, machineSettings, median } from './bench-settings.ts';
+import { atLeast, atMost, type Figure, figure, type Goal, ratioOf } from './harness/figures.ts';
+import { inTurns } from './harness/in-turns.ts';
+import { namedLatency } from './harness/merge.ts';
+import { count, rounds } from './harness/options.ts';
+import { defineScenario, type Measurement, type NamedLatency } from './harness/scenario.ts';
+import { LatencyHistogram } from './latency-histogram.ts';
 import { createBenchSystem, pumpDefinition, senderThread, sinkDefinition, window } from './messaging-actors.ts';
 import { type Density, idleActors, measureDensity } from './messaging-density.ts';
 import {
@@ -16,148 +20,126 @@ import {
 } from './messaging-local.ts';
 import { bareMessages, bodyBytes, comlinkCalls, perFrame, RemoteBench, remoteMessages } from './messaging-remote.ts';
 
-const roundTrips = 2000;
-
 interface Measure {
-  row: string;
+  name: string;
+  of: Figure['of'];
   /** Messages per second. */
   run(): Promise<number> | number;
-  /** The rows it is set against. */
-  against?: string[];
+  /** The figures it is set against. */
+  against?: readonly string[];
 }
 
-interface RateRow {
-  row: string;
-  /** Median of the rounds. */
-  perSecond: number;
-  /** Of the rounds: the nearest to what the machine can do when others do not use it. */
-  bestPerSecond: number;
-  /** This rate as a share of the other's, medians of the same rounds. */
-  ratios?: Record<string, number>;
+export const messaging = defineScenario({
+  name: 'messaging',
+  question: 'what a message between actors costs, in a thread and between two',
+  rawLimit: 'a bare loop over a queue; our frames over a bare port',
+  peers: ['nact 7.6.2', 'xstate 5.33.3', 'comlink 4.4.2'],
+  goalRows: [],
+  options: { rounds: rounds(), roundTrips: count(2000, 'asks per round, one after the other') },
+  async measure({ cleanup, options }): Promise<Measurement> {
+    let finish: () => void = () => undefined;
+    const arm = (finished: () => void): void => {
+      finish = finished;
+    };
+    const local = createBenchSystem(senderThread, [pumpDefinition(() => finish()), sinkDefinition('sender')]);
+    cleanup.after(async () => void (await local.drain(1000)));
+    const remote = new RemoteBench(() => finish());
+    cleanup.after(() => remote.close());
+    const body = new Uint8Array(bodyBytes);
+    const measures: Measure[] = [
+      { name: 'bare loop over a queue', of: 'raw limit', run: bareLoopRate },
+      {
+        name: 'tell inside a thread, empty handler',
+        of: 'product',
+        run: () => pumpRate(local, { messages: localMessages, body: 1 }, arm),
+        against: ['bare loop over a queue', 'nact dispatch, empty handler', 'xstate send, empty handler'],
+      },
+      { name: 'nact dispatch, empty handler', of: 'peer', run: nactRate },
+      { name: 'xstate send, empty handler', of: 'peer', run: xstateRate },
+      {
+        name: `tell across threads, ${bodyBytes} B, decoded and handled`,
+        of: 'product',
+        run: () => pumpRate(remote.system, { messages: remoteMessages, body }, arm),
+        against: ['bare framed port, decoded', 'bare postMessage, one each', 'comlink calls, 64 under way'],
+      },
+      { name: 'bare framed port, decoded', of: 'raw limit', run: () => remote.bareFramedRate() },
+      { name: 'bare postMessage, one each', of: 'raw limit', run: () => remote.barePostRate() },
+      { name: 'comlink calls, 64 under way', of: 'peer', run: () => remote.comlinkRate() },
+    ];
+    const rates = await inTurns(measures, { rounds: options.rounds, warmUpRounds: 1 });
+    const figures = measures.map(({ name, of }) => figure(name, 'messages/s', 'higher', rates.get(name) ?? [], of));
+    const { latencies, askP50Us } = await measureTrips(options.rounds, remote, options.roundTrips);
+    const density = await measureDensity(options.rounds);
+    const sizes = { window, localMessages, libraryMessages, remoteMessages, bareMessages, comlinkCalls, perFrame };
+    return {
+      settings: { ...sizes, bodyBytes, idleActors },
+      figures: [...figures, ...densityFigures(density)],
+      ratios: measures.flatMap(({ name, against = [] }) => against.map((other) => ratioBetween(figures, name, other))),
+      latencies,
+      goals: goalsOf(figures, askP50Us, density),
+      checks: [],
+    };
+  },
+});
+
+function ratioBetween(figures: readonly Figure[], name: string, other: string) {
+  const [ours, theirs] = [name, other].map((wanted) => figures.find((one) => one.name === wanted));
+  if (ours === undefined || theirs === undefined) throw new Error(`expected figures ${name} and ${other}`);
+  return ratioOf(ours, theirs);
 }
 
-interface TripRow {
-  row: string;
-  p50Us: number;
-  p99Us: number;
-}
-
-export async function measureMessaging(cleanup: Cleanup, options: BenchOptions): Promise<BenchResult> {
-  let finish: () => void = () => undefined;
-  const arm = (finished: () => void): void => {
-    finish = finished;
-  };
-  const local = createBenchSystem(senderThread, [pumpDefinition(() => finish()), sinkDefinition('sender')]);
-  cleanup.after(async () => void (await local.drain(1000)));
-  const remote = new RemoteBench(() => finish());
-  cleanup.after(() => remote.close());
-  const body = new Uint8Array(bodyBytes);
-  const rates = await measureRates(options.rounds, [
-    { row: 'bare loop over a queue', run: bareLoopRate },
-    {
-      row: 'tell inside a thread, empty handler',
-      run: () => pumpRate(local, { messages: localMessages, body: 1 }, arm),
-      against: ['bare loop over a queue', 'nact dispatch, empty handler', 'xstate send, empty handler'],
-    },
-    { row: 'nact dispatch, empty handler', run: nactRate },
-    { row: 'xstate send, empty handler', run: xstateRate },
-    {
-      row: `tell across threads, ${bodyBytes} B, decoded and handled`,
-      run: () => pumpRate(remote.system, { messages: remoteMessages, body }, arm),
-      against: ['bare framed port, decoded', 'bare postMessage, one each', 'comlink calls, 64 under way'],
-    },
-    { row: 'bare framed port, decoded', run: () => remote.bareFramedRate() },
-    { row: 'bare postMessage, one each', run: () => remote.barePostRate() },
-    { row: 'comlink calls, 64 under way', run: () => remote.comlinkRate() },
-  ]);
-  const trips = await measureTrips(options.rounds, [
-    { row: 'ask across threads', run: () => remote.askTimes(roundTrips) },
-    { row: 'bare postMessage round trip', run: () => remote.barePostTimes(roundTrips) },
-    { row: 'comlink call', run: () => remote.comlinkTimes(roundTrips) },
-    { row: 'nact query, same thread', run: () => nactAskTimes(roundTrips) },
-  ]);
-  const density = await measureDensity(options.rounds);
-  const rows = [...rates, ...trips, { row: `${idleActors} idle actors in one thread`, ...density }];
-  const settings = {
-    ...machineSettings(),
-    rounds: options.rounds,
-    window,
-    localMessages,
-    libraryMessages,
-    remoteMessages,
-    bareMessages,
-    comlinkCalls,
-    perFrame,
-    bodyBytes,
-    roundTrips,
-    idleActors,
-  };
-  return { settings, rows, goals: goalsOf(rates, trips, density) };
-}
-
-/** Round by round all of them, so that a slow minute is everybody's; the first round warms up and does not count. */
-async function measureRates(rounds: number, measures: readonly Measure[]): Promise<RateRow[]> {
-  const results = new Map<string, number[]>(measures.map(({ row }) => [row, []]));
-  for (let round = 0; round <= rounds; round += 1) {
-    for (const { row, run } of measures) {
-      const perSecond = await run();
-      if (round > 0) results.get(row)?.push(perSecond);
-    }
-  }
-  const rateOf = (row: string): number => Math.round(median(results.get(row) ?? []));
-  return measures.map(({ row, against }) => ({
-    row,
-    perSecond: rateOf(row),
-    bestPerSecond: Math.round(Math.max(...(results.get(row) ?? [0]))),
-    ...(against === undefined
-      ? {}
-      : { ratios: Object.fromEntries(against.map((other) => [other, round2(rateOf(row) / rateOf(other))])) }),
-  }));
-}
-
-async function measureTrips(
-  rounds: number,
-  measures: readonly { row: string; run(): Promise<number[]> }[],
-): Promise<TripRow[]> {
-  const timesUs = new Map<string, number[]>(measures.map(({ row }) => [row, []]));
-  for (let round = 0; round <= rounds; round += 1) {
-    for (const { row, run } of measures) {
-      const times = await run();
-      if (round > 0) timesUs.get(row)?.push(...times);
-    }
-  }
-  return measures.map(({ row }) => {
-    const sorted = (timesUs.get(row) ?? []).sort((one, other) => one - other);
-    const at = (share: number): number => Math.round(sorted[Math.floor(sorted.length * share)] ?? 0);
-    return { row, p50Us: at(0.5), p99Us: at(0.99) };
-  });
-}
-
-/** By the best round: a goal says what the code can do, not how busy its neighbours were. */
-function goalsOf(rates: readonly RateRow[], trips: readonly TripRow[], density: Density): BenchGoal[] {
-  const rateOf = (start: string): number => rates.find(({ row }) => row.startsWith(start))?.bestPerSecond ?? 0;
-  const ask = trips.find(({ row }) => row === 'ask across threads')?.p50Us ?? Number.POSITIVE_INFINITY;
-  const atLeast = (row: string, least: number, measured: number, unit: string): BenchGoal => ({
-    row,
-    goal: `>= ${least} ${unit}`,
-    measured,
-    met: measured >= least,
-  });
-  const below = (row: string, most: number, measured: number, unit: string): BenchGoal => ({
-    row,
-    goal: `< ${most} ${unit}`,
-    measured,
-    met: measured < most,
-  });
+function densityFigures({ bytesPerActor, createdPerSecond }: Density): Figure[] {
   return [
-    atLeast('tell inside a thread', 5_000_000, rateOf('tell inside'), 'messages/s'),
-    atLeast('tell across threads', 500_000, rateOf('tell across'), 'messages/s'),
-    below('ask across threads, p50', 60, ask, 'µs'),
-    below('idle actor beside its own state', 400, density.bytesPerActor, 'bytes'),
-    atLeast('actors created', 200_000, density.createdPerSecond, 'actors/s'),
+    figure(`idle actor of ${idleActors}, beside its own state`, 'bytes', 'lower', [bytesPerActor]),
+    figure('actors created', 'actors/s', 'higher', [createdPerSecond]),
   ];
 }
 
-function round2(value: number): number {
-  return Number(value.toFixed(2));
+/** `askP50Us`: of each round. */
+async function measureTrips(
+  rounds: number,
+  remote: RemoteBench,
+  trips: number,
+): Promise<{ latencies: NamedLatency[]; askP50Us: number[] }> {
+  const kinds = [
+    { name: askName, times: () => remote.askTimes(trips) },
+    { name: 'bare postMessage round trip', times: () => remote.barePostTimes(trips) },
+    { name: 'comlink call', times: () => remote.comlinkTimes(trips) },
+    { name: 'nact query, same thread', times: () => nactAskTimes(trips) },
+  ];
+  const histograms = new Map(kinds.map(({ name }) => [name, new LatencyHistogram()]));
+  let counted = false;
+  const measures = kinds.map(({ name, times }) => ({
+    name,
+    run: async () => {
+      const timesUs = await times();
+      if (counted) for (const us of timesUs) histograms.get(name)?.record(us);
+      return timesUs.sort((one, other) => one - other)[Math.floor(timesUs.length / 2)] ?? 0;
+    },
+  }));
+  const onRound = (round: number): void => {
+    counted = round > 0;
+  };
+  const medians = await inTurns(measures, { rounds, warmUpRounds: 1, onRound });
+  return {
+    latencies: [...histograms].map(([name, histogram]) => namedLatency(name, histogram)),
+    askP50Us: medians.get(askName) ?? [],
+  };
+}
+
+const askName = 'ask across threads';
+
+/** By the best round: a goal says what the code can do, not how busy its neighbours were. */
+function goalsOf(figures: readonly Figure[], askP50Us: readonly number[], density: Density): Goal[] {
+  const best = (start: string): number[] => {
+    const rounds = figures.find(({ name }) => name.startsWith(start))?.rounds ?? [];
+    return rounds.length === 0 ? [] : [Math.max(...rounds)];
+  };
+  return [
+    atLeast('tell', 'tell inside a thread, best round', 5_000_000, best('tell inside'), 'messages/s'),
+    atLeast('tell', 'tell across threads, best round', 500_000, best('tell across'), 'messages/s'),
+    atMost('ask', 'ask across threads, p50', 60, askP50Us, 'µs'),
+    atMost('actors', 'idle actor beside its own state', 400, [density.bytesPerActor], 'bytes'),
+    atLeast('actors', 'actors created', 200_000, [density.createdPerSecond], 'actors/s'),
+  ];
 }

@@ -1,83 +1,215 @@
 // The whole way: HTTP in, through both queues, one HTTP request per event out to a local sink. A closed loop fills the
 // pipeline faster than it may empty, so two rates are told: accepted while the load runs, and delivered from the first
-// request to the last delivery.
+// request to the last delivery. Then a fixed rate is offered in an open loop, for the time from accept to delivery.
 
-import type { Cleanup } from '../test/support/cleanup.ts';
 import { pollUntil } from '../test/support/poll.ts';
+import type { Program } from '../test/support/program.ts';
 import { BenchProcess, runLoad } from './bench-process.ts';
-import { benchWriteKey, durabilityOf, startBenchProgram, waitUntilDrained } from './bench-program.ts';
-import { type BenchOptions, type BenchSettings, benchSettings, median } from './bench-settings.ts';
-import { LatencyHistogram, type LatencySummary } from './latency-histogram.ts';
+import {
+  benchWriteKey,
+  cpuConsumersOf,
+  durabilityOf,
+  ledgerCheck,
+  orderCheck,
+  startBenchProgram,
+  waitUntilDrained,
+} from './bench-program.ts';
+import { atMost, type Figure, figure, type Goal } from './harness/figures.ts';
+import { namedLatency } from './harness/merge.ts';
+import { count, names, rounds, seconds } from './harness/options.ts';
+import { cpuShares, readCpu } from './harness/process-cpu.ts';
+import {
+  type Check,
+  type CpuSplit,
+  defineScenario,
+  type Measurement,
+  type NamedLatency,
+  type Run,
+} from './harness/scenario.ts';
+import { LatencyHistogram } from './latency-histogram.ts';
+import type { RequestShape } from './load-generator.ts';
 import type { SinkReport } from './sink.ts';
 
-const shapes = [
-  { name: 'single events', path: '/v1/track', eventsPerRequest: 1, connections: 64 },
-  { name: 'batches of 20', path: '/v1/batch', eventsPerRequest: 20, connections: 16 },
-] as const;
+interface Shape {
+  name: string;
+  request: RequestShape;
+  connections: number;
+}
+
+const single: RequestShape = { path: '/v1/track', eventsPerRequest: 1, weight: 1 };
+const shapes: Readonly<Record<string, Shape>> = {
+  single: { name: 'single events', request: single, connections: 64 },
+  batch: { name: 'batches of 20', request: { path: '/v1/batch', eventsPerRequest: 20, weight: 1 }, connections: 16 },
+};
+const offeredConnections = 64;
 
 const deliveredMs = 300_000;
+const deliveryP95MsMax = 25;
 
-export interface PipelineRow {
-  shape: string;
-  connections: number;
+const options = {
+  rounds: rounds(),
+  seconds: seconds(5),
+  warmUpSeconds: { ...seconds(1), min: 0, doc: 'load before each measurement' },
+  connections: { ...count(0, 'keep-alive connections; 0: the shape’s own', 1024), min: 0 },
+  eventBytes: count(1024, 'size of an event', 100_000),
+  offeredPerSecond: count(1000, 'events per second of the open loop'),
+  shapes: names(Object.keys(shapes), 'kinds of requests'),
+};
+
+export const pipeline = defineScenario({
+  name: 'pipeline',
+  question: 'the whole way of an event to a local destination, highest rate and latency',
+  rawLimit: '',
+  peers: [],
+  goalRows: ['R5'],
+  options,
+  async measure(run): Promise<Measurement> {
+    const { cleanup } = run;
+    const sink = new BenchProcess(cleanup, './sink');
+    const { port } = await sink.next<{ port: number }>();
+    const destinations = [{ id: 'dst-bench', url: `http://127.0.0.1:${port}/` }];
+    const program = await startBenchProgram(run, { destinations });
+    const result: Result = { figures: [], latencies: [], cpu: [], goals: [], reports: [], accepted: 0, arrived: 0 };
+    const flow = new Flow(run, program, sink, result);
+    for (const name of run.options.shapes) {
+      const shape = shapes[name];
+      if (shape !== undefined) await measureHighest(flow, shape);
+    }
+    await measureOffered(flow);
+    const { reports, accepted, arrived, ...measurement } = result;
+    const checks = [await ledgerCheck(cleanup, program), orderCheck(reports), countCheck(accepted, arrived)];
+    const notMeasured = ['E1', 'E2'].map((row) => ({ row, why: 'there is no raw pipeline to compare with yet' }));
+    return { ...measurement, settings: await durabilityOf(program), notMeasured, checks };
+  },
+});
+
+/** One load and all its deliveries. */
+class Flow {
+  readonly run: Pick<Run<typeof options>, 'cleanup' | 'options' | 'say'>;
+  readonly result: Result;
+  readonly #program: Program;
+  readonly #sink: BenchProcess;
+
+  constructor(run: Flow['run'], program: Program, sink: BenchProcess, result: Result) {
+    this.run = run;
+    this.result = result;
+    this.#program = program;
+    this.#sink = sink;
+  }
+
+  async send(request: RequestShape, load: { connections: number; ratePerSecond: number }): Promise<FlowResult> {
+    const { cleanup, options: chosen } = this.run;
+    const consumers = cpuConsumersOf(this.#program, { sink: this.#sink.pid });
+    const before = readCpu(consumers);
+    const beganAt = performance.now();
+    const answer = await runLoad(cleanup, {
+      ...chosen,
+      ...load,
+      host: '127.0.0.1',
+      port: this.#program.options.gatewayPort,
+      writeKeys: [benchWriteKey],
+      requests: [request],
+    });
+    const delivery = new LatencyHistogram();
+    const arrived = await waitForArrivals(this.#sink, answer.eventsTotal, delivery, this.result.reports);
+    const elapsedMs = performance.now() - beganAt;
+    const cpu = cpuShares(before, readCpu(consumers));
+    this.result.accepted += answer.eventsTotal;
+    this.result.arrived += arrived;
+    await waitUntilDrained(this.#program);
+    return {
+      acceptedPerSecond: (answer.events / answer.elapsedMs) * 1000,
+      deliveredPerSecond: (arrived / elapsedMs) * 1000,
+      accept: answer.latencyCounts,
+      delivery,
+      cpu,
+    };
+  }
+}
+
+interface FlowResult {
   acceptedPerSecond: number;
   deliveredPerSecond: number;
-  acceptLatency: LatencySummary;
-  /** From sending the request to the arrival at the sink, time in the queues included. */
-  deliveryLatency: LatencySummary;
-  events: number;
-  /** Deliveries beyond one per accepted event, or fewer when negative. */
-  surplus: number;
+  accept: readonly number[];
+  delivery: LatencyHistogram;
+  cpu: Record<string, number>;
 }
 
-export interface PipelineResult {
-  settings: BenchSettings;
-  rows: PipelineRow[];
+async function measureHighest(flow: Flow, shape: Shape): Promise<void> {
+  const { run, result } = flow;
+  const connections = run.options.connections || shape.connections;
+  const title = `${shape.name}, ${connections} connections`;
+  const flows = await inRounds(flow, title, () => flow.send(shape.request, { connections, ratePerSecond: 0 }));
+  const rates = (of: (one: FlowResult) => number): number[] => flows.map(of);
+  result.figures.push(
+    figure(
+      `${title}: accepted`,
+      'events/s',
+      'higher',
+      rates((one) => one.acceptedPerSecond),
+    ),
+    figure(
+      `${title}: delivered`,
+      'events/s',
+      'higher',
+      rates((one) => one.deliveredPerSecond),
+    ),
+  );
+  result.cpu.push({ name: title, shares: flows.at(-1)?.cpu ?? {} });
 }
 
-export async function measurePipeline(cleanup: Cleanup, options: BenchOptions): Promise<PipelineResult> {
-  const sink = new BenchProcess(cleanup, './sink');
-  const { port } = await sink.next<{ port: number }>();
-  const program = await startBenchProgram(cleanup, [{ id: 'dst-bench', url: `http://127.0.0.1:${port}/` }]);
-  const rows: PipelineRow[] = [];
-  for (const shape of shapes) {
-    const connections = options.connections || shape.connections;
-    const load = { ...shape, ...options, connections, host: '127.0.0.1', writeKey: benchWriteKey, users: 10_000 };
-    const accepted: number[] = [];
-    const delivered: number[] = [];
-    const acceptLatencies = new LatencyHistogram();
-    const deliveryLatencies = new LatencyHistogram();
-    let events = 0;
-    let arrivals = 0;
-    for (let round = 0; round < options.rounds; round += 1) {
-      const beganAt = performance.now();
-      const result = await runLoad(cleanup, { ...load, port: program.options.gatewayPort });
-      const arrived = await waitForArrivals(sink, result.eventsTotal, deliveryLatencies);
-      delivered.push((arrived / (performance.now() - beganAt)) * 1000);
-      accepted.push((result.events / result.elapsedMs) * 1000);
-      acceptLatencies.add(result.latencyCounts);
-      events += result.eventsTotal;
-      arrivals += arrived;
-      await waitUntilDrained(program);
-    }
-    rows.push({
-      shape: shape.name,
-      connections,
-      acceptedPerSecond: Math.round(median(accepted)),
-      deliveredPerSecond: Math.round(median(delivered)),
-      acceptLatency: acceptLatencies.summary(),
-      deliveryLatency: deliveryLatencies.summary(),
-      events,
-      surplus: arrivals - events,
-    });
+/** Row R5. */
+async function measureOffered(flow: Flow): Promise<void> {
+  const { run, result } = flow;
+  const offered = run.options.offeredPerSecond;
+  const title = `${offered} events/s offered`;
+  const flows = await inRounds(flow, title, () =>
+    flow.send(single, { connections: offeredConnections, ratePerSecond: offered }),
+  );
+  const p95 = flows.map(({ delivery }) => delivery.percentileMs(0.95));
+  result.goals.push(atMost('R5', `delivery p95 at ${title}`, deliveryP95MsMax, p95, 'ms'));
+}
+
+async function inRounds(flow: Flow, title: string, send: () => Promise<FlowResult>): Promise<FlowResult[]> {
+  const { run, result } = flow;
+  const [accept, delivery] = [new LatencyHistogram(), new LatencyHistogram()];
+  const flows: FlowResult[] = [];
+  for (let round = 0; round < run.options.rounds; round += 1) {
+    run.say(`${title}, round ${round + 1} of ${run.options.rounds}`);
+    const one = await send();
+    accept.add(one.accept);
+    delivery.add(one.delivery.counts);
+    flows.push(one);
   }
-  return { settings: benchSettings(options, await durabilityOf(program)), rows };
+  result.latencies.push(namedLatency(`${title}: accept`, accept), namedLatency(`${title}: delivery`, delivery));
+  return flows;
 }
 
-async function waitForArrivals(sink: BenchProcess, events: number, latencies: LatencyHistogram): Promise<number> {
+interface Result {
+  figures: Figure[];
+  latencies: NamedLatency[];
+  cpu: CpuSplit[];
+  goals: Goal[];
+  reports: SinkReport[];
+  accepted: number;
+  arrived: number;
+}
+
+function countCheck(accepted: number, arrived: number): Check {
+  const faults = accepted === arrived ? [] : [`${accepted} events were accepted, ${arrived} arrived`];
+  return { name: 'every accepted event arrived once', faults };
+}
+
+async function waitForArrivals(
+  sink: BenchProcess,
+  events: number,
+  latencies: LatencyHistogram,
+  reports: SinkReport[],
+): Promise<number> {
   let arrived = 0;
   const look = async (): Promise<true | undefined> => {
     const report = await sink.ask<SinkReport>('report');
+    if (report.events > 0) reports.push(report);
     arrived += report.events;
     latencies.add(report.latencyCounts);
     return arrived >= events ? true : undefined;

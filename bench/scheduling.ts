@@ -6,8 +6,9 @@
 // are told beside it.
 
 import { type ActorLog, ActorSystem, type Clock, defineActor, realSeams } from '../runtime/index.ts';
-import type { Cleanup } from '../test/support/cleanup.ts';
-import { type BenchGoal, type BenchOptions, type BenchResult, machineSettings, median } from './bench-settings.ts';
+import { atMost, type Figure, figure, type Goal } from './harness/figures.ts';
+import { rounds } from './harness/options.ts';
+import { defineScenario, type Measurement } from './harness/scenario.ts';
 import { drawShares } from './share-picture.ts';
 
 const probes = 400;
@@ -32,15 +33,6 @@ interface Waits {
   heavyMs: number[];
 }
 
-interface SchedulingRow extends Setup {
-  lightP50Ms: number;
-  lightP99Ms: number;
-  lightP99WallMs: number;
-  heavyP50Ms: number;
-  /** What the light actor would wait were messages served in the order they came: the whole backlog of its neighbour. */
-  inOrderMs: number;
-}
-
 const quiet: Setup = { heavyMs: 0, sliceMs: 2, sliceMessagesMax: 16 };
 const pictured: Setup = { heavyMs: 0.5, sliceMs: 2, sliceMessagesMax: 16 };
 const setups: readonly Setup[] = [
@@ -54,15 +46,31 @@ const setups: readonly Setup[] = [
   { heavyMs: 0.05, sliceMs: 2, sliceMessagesMax: 64 },
 ];
 
-export async function measureScheduling(_cleanup: Cleanup, { rounds }: BenchOptions): Promise<BenchResult> {
-  const waits = new Map<Setup, Waits[]>(setups.map((setup) => [setup, []]));
-  for (let round = 0; round < rounds; round += 1) {
-    for (const setup of setups) waits.get(setup)?.push(await measureWaits(setup));
-  }
-  const rows = setups.map((setup) => rowOf(setup, waits.get(setup) ?? []));
-  const settings = { ...machineSettings(), rounds, probes, turnMs, heavyBacklog, time: 'CPU time of the process' };
+export const scheduling = defineScenario({
+  name: 'scheduling',
+  question: 'how long a light actor waits beside a saturating one in its thread',
+  rawLimit: '',
+  peers: [],
+  goalRows: [],
+  options: { rounds: rounds() },
+  async measure({ options }): Promise<Measurement> {
+    const waits = new Map<Setup, Waits[]>(setups.map((setup) => [setup, []]));
+    for (let round = 0; round < options.rounds; round += 1) {
+      for (const setup of setups) waits.get(setup)?.push(await measureWaits(setup));
+    }
+    return {
+      settings: { probes, turnMs, heavyBacklog, time: 'CPU time of the process' },
+      figures: setups.flatMap((setup) => figuresOf(setup, waits.get(setup) ?? [])),
+      goals: setups.filter(({ heavyMs }) => heavyMs > 0).map((setup) => goalOf(setup, waits.get(setup) ?? [])),
+      checks: [],
+      pictures: [{ name: 'scheduling', svg: pictureOf(waits) }],
+    };
+  },
+});
+
+function pictureOf(waits: ReadonlyMap<Setup, readonly Waits[]>): string {
   const all = (setup: Setup, of: (one: Waits) => number[]): number[] => (waits.get(setup) ?? []).flatMap(of);
-  const picture = drawShares({
+  return drawShares({
     title: `Waiting time of a light actor beside a saturating one in one thread (${pictured.heavyMs} ms messages, CPU time)`,
     unit: 'ms',
     mark: { at: pictured.sliceMs, text: `slice ${pictured.sliceMs} ms` },
@@ -72,7 +80,6 @@ export async function measureScheduling(_cleanup: Cleanup, { rounds }: BenchOpti
       { name: 'heavy', color: '#c2410c', values: all(pictured, (one) => one.heavyMs) },
     ],
   });
-  return { settings, rows, goals: rows.filter((row) => row.heavyMs > 0).map(goalOf), picture };
 }
 
 /** From the ask to its handler, asks to the light actor one after the other; and the same of the heavy one's messages. */
@@ -144,29 +151,57 @@ function cpuClock(): Clock {
   };
 }
 
-/** Medians over the rounds, so that one round beside a busy neighbour does not decide. */
-function rowOf(setup: Setup, rounds: readonly Waits[]): SchedulingRow {
-  const at = (share: number, of: (one: Waits) => number[]): number =>
-    Number(median(rounds.map((one) => percentile(of(one), share))).toFixed(3));
-  return {
-    ...setup,
-    lightP50Ms: at(0.5, (one) => one.lightMs),
-    lightP99Ms: at(0.99, (one) => one.lightMs),
-    lightP99WallMs: at(0.99, (one) => one.lightWallMs),
-    heavyP50Ms: at(0.5, (one) => one.heavyMs),
-    inOrderMs: setup.heavyMs * heavyBacklog,
-  };
+function titleOf({ heavyMs, sliceMs, sliceMessagesMax }: Setup): string {
+  const neighbour = heavyMs === 0 ? 'alone' : `beside ${heavyMs} ms messages`;
+  return `${neighbour}, slice ${sliceMs} ms or ${sliceMessagesMax} messages`;
 }
 
-/** A slice is over when its time is up, but never amid a message. */
-function goalOf({ heavyMs, sliceMs, sliceMessagesMax, lightP99Ms }: SchedulingRow): BenchGoal {
+function figuresOf(setup: Setup, waits: readonly Waits[]): Figure[] {
+  const at = (share: number, of: (one: Waits) => number[]): number[] => waits.map((one) => percentile(of(one), share));
+  const title = titleOf(setup);
+  const figures = [
+    figure(
+      `${title}: light, p50`,
+      'ms',
+      'lower',
+      at(0.5, (one) => one.lightMs),
+    ),
+    figure(
+      `${title}: light, p99`,
+      'ms',
+      'lower',
+      at(0.99, (one) => one.lightMs),
+    ),
+    figure(
+      `${title}: light, p99 by the wall`,
+      'ms',
+      'lower',
+      at(0.99, (one) => one.lightWallMs),
+      'fact',
+    ),
+  ];
+  if (setup.heavyMs === 0) return figures;
+  // What the light actor would wait were messages served in the order they came: the whole backlog of its neighbour.
+  const inOrderMs = setup.heavyMs * heavyBacklog;
+  return [
+    ...figures,
+    figure(
+      `${title}: heavy, p50`,
+      'ms',
+      'neither',
+      at(0.5, (one) => one.heavyMs),
+      'fact',
+    ),
+    figure(`${title}: light, were it served in order`, 'ms', 'neither', [inOrderMs], 'fact'),
+  ];
+}
+
+/** A slice is over when its time is up, but never amid a message. Held against the median of the rounds. */
+function goalOf(setup: Setup, waits: readonly Waits[]): Goal {
+  const { heavyMs, sliceMs, sliceMessagesMax } = setup;
   const boundMs = Math.min(sliceMs + heavyMs, sliceMessagesMax * heavyMs) + turnOverheadMs;
-  return {
-    row: `light actor beside ${heavyMs} ms messages, slice ${sliceMs} ms or ${sliceMessagesMax} messages: p99 wait`,
-    goal: `<= ${Number(boundMs.toFixed(2))} ms: one slice, the message it ends in, ${turnOverheadMs} ms for the loop`,
-    measured: lightP99Ms,
-    met: lightP99Ms <= boundMs,
-  };
+  const p99 = waits.map((one) => percentile(one.lightMs, 0.99));
+  return atMost('slice', `light actor ${titleOf(setup)}: p99 wait`, Number(boundMs.toFixed(2)), p99, 'ms');
 }
 
 function percentile(values: readonly number[], share: number): number {

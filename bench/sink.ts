@@ -1,8 +1,9 @@
-// The destination of the pipeline benchmark: a process of its own that answers every request with 200 at once, counts
-// events and measures how long each took from sending to arrival. Both clocks are this machine's.
+// The destination of the benchmarks: a process of its own that answers every request with 200, counts events, measures
+// how long each took from sending to arrival, and checks that every user's events come in order and once. Both clocks
+// are this machine's. Paths make it a bad destination: /slow/MS answers after so long, /dead never, /fail with 503.
 
-import { createServer } from 'node:net';
-import { readSentAtMicros } from './event-template.ts';
+import { createServer, type Socket } from 'node:net';
+import { readOrder, readSentAtMicros } from './event-template.ts';
 import { HttpReader } from './http-reader.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
 
@@ -10,29 +11,85 @@ export interface SinkReport {
   events: number;
   requests: number;
   latencyCounts: readonly number[];
+  /** Requests by the first part of their path. */
+  byPath: Readonly<Record<string, { requests: number; latencyCounts: readonly number[] }>>;
+  /** Arrivals after a later event of the same user at the same path, at most the first few. */
+  disorder: readonly string[];
+  /** The same event again. */
+  duplicates: number;
 }
 
 export type SinkQuestion = 'report' | 'stop';
 
-const answer = Buffer.from('HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok');
+const answers = {
+  ok: Buffer.from('HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok'),
+  fail: Buffer.from('HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nno'),
+};
+const disorderMax = 20;
 
-let report: { events: number; requests: number; latencies: LatencyHistogram } = fresh();
+interface Counts {
+  events: number;
+  requests: number;
+  duplicates: number;
+  disorder: string[];
+  latencies: LatencyHistogram;
+  byPath: Map<string, { requests: number; latencies: LatencyHistogram }>;
+}
 
-function fresh() {
-  return { events: 0, requests: 0, latencies: new LatencyHistogram() };
+let counts: Counts = fresh();
+/** Number of the last event by user and path, over all reports. */
+const lastByUser = new Map<string, number>();
+
+function fresh(): Counts {
+  return {
+    events: 0,
+    requests: 0,
+    duplicates: 0,
+    disorder: [],
+    latencies: new LatencyHistogram(),
+    byPath: new Map(),
+  };
+}
+
+function take(path: string, body: Buffer): void {
+  counts.requests += 1;
+  let ofPath = counts.byPath.get(path);
+  if (ofPath === undefined) {
+    ofPath = { requests: 0, latencies: new LatencyHistogram() };
+    counts.byPath.set(path, ofPath);
+  }
+  ofPath.requests += 1;
+  const sentAt = readSentAtMicros(body, 0);
+  if (sentAt === undefined) return;
+  const micros = (performance.timeOrigin + performance.now()) * 1000 - sentAt;
+  counts.events += 1;
+  counts.latencies.record(micros);
+  ofPath.latencies.record(micros);
+  const order = readOrder(body);
+  if (order === undefined) return;
+  const key = `${path} ${order.user}`;
+  const last = lastByUser.get(key) ?? -1;
+  if (order.messageNumber === last) counts.duplicates += 1;
+  else if (order.messageNumber < last && counts.disorder.length < disorderMax) {
+    counts.disorder.push(`${key}: ${order.messageNumber} after ${last}`);
+  }
+  lastByUser.set(key, Math.max(last, order.messageNumber));
+}
+
+function answer(socket: Socket, path: string): void {
+  const [, kind, parameter] = path.split('/');
+  if (kind === 'dead') return;
+  const bytes = kind === 'fail' ? answers.fail : answers.ok;
+  if (kind === 'slow') setTimeout(() => socket.write(bytes), Number(parameter));
+  else socket.write(bytes);
 }
 
 const server = createServer((socket) => {
   socket.setNoDelay(true);
-  const reader = new HttpReader(({ body }) => {
-    const now = (performance.timeOrigin + performance.now()) * 1000;
-    const sentAt = readSentAtMicros(body, 0);
-    report.requests += 1;
-    if (sentAt !== undefined) {
-      report.events += 1;
-      report.latencies.record(now - sentAt);
-    }
-    socket.write(answer);
+  const reader = new HttpReader(({ head, body }) => {
+    const path = head.slice(head.indexOf(' ') + 1, head.indexOf(' HTTP'));
+    take(path, body);
+    answer(socket, path);
   });
   socket.on('data', (chunk) => reader.push(chunk));
   socket.on('error', () => socket.destroy());
@@ -45,7 +102,15 @@ server.listen(0, '127.0.0.1', () => {
 
 process.on('message', (question: SinkQuestion) => {
   if (question === 'stop') process.exit(0);
-  const { events, requests, latencies } = report;
-  process.send?.({ events, requests, latencyCounts: latencies.counts } satisfies SinkReport);
-  report = fresh();
+  const { latencies, byPath, ...plain } = counts;
+  const paths = [...byPath].map(([path, one]) => [
+    path,
+    { requests: one.requests, latencyCounts: one.latencies.counts },
+  ]);
+  process.send?.({
+    ...plain,
+    latencyCounts: latencies.counts,
+    byPath: Object.fromEntries(paths),
+  } satisfies SinkReport);
+  counts = fresh();
 });

@@ -1,0 +1,9 @@
+// Every scenario there is, in the order of an event's way.
+
+import type { Scenario } from './harness/scenario.ts';
+import { ingest } from './ingest.ts';
+import { messaging } from './messaging.ts';
+import { pipeline } from './pipeline.ts';
+import { scheduling } from './scheduling.ts';
+
+export const scenarios: readonly Scenario[] = [messaging, scheduling, ingest, pipeline];
