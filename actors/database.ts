@@ -1,7 +1,7 @@
 // The database of this process, ready to use: embedded or the operator's own, checked, migrated, and not in use by
 // another Sluice. Whatever is wrong becomes a StartError that tells how to mend it.
 
-import type { ActorLog, Clock } from '../runtime/index.ts';
+import { type ActorLog, type Clock, environmentName } from '../runtime/index.ts';
 import {
   checkServer,
   describeServer,
@@ -17,6 +17,7 @@ import {
 import type { Settings } from './config.ts';
 import { StartError } from './start-error.ts';
 import { MigrationError, migrate } from './storage/migrate.ts';
+import { type ModesOutcome, settleModes } from './storage/modes.ts';
 import { isLaneHeld } from './storage/ownership.ts';
 
 /** A process that was killed holds its lane until Postgres has noticed. */
@@ -48,7 +49,7 @@ export async function openDatabase(settings: Settings, log: ActorLog, clock: Clo
     poolMax: 1,
   });
   try {
-    const { server, warnings } = await prepare(postgres, clock);
+    const { server, warnings } = await prepare(postgres, settings, clock);
     return {
       address,
       server,
@@ -76,7 +77,11 @@ async function startEmbedded(settings: Settings, log: ActorLog) {
   }
 }
 
-async function prepare(postgres: Postgres, clock: Clock): Promise<{ server: ServerDescription; warnings: string[] }> {
+async function prepare(
+  postgres: Postgres,
+  settings: Settings,
+  clock: Clock,
+): Promise<{ server: ServerDescription; warnings: string[] }> {
   return await postgres.withSession(async (session) => {
     const server = await describeServer(session);
     const problems = checkServer(server);
@@ -84,6 +89,7 @@ async function prepare(postgres: Postgres, clock: Clock): Promise<{ server: Serv
     if (worst !== undefined) throw new StartError(worst.message, worst.fix);
     await migrate(session);
     await awaitLane(session, clock);
+    await agreeOnModes(session, settings, clock);
     return { server, warnings: problems.map((problem) => `${problem.message} ${problem.fix}`) };
   });
 }
@@ -99,6 +105,44 @@ async function awaitLane(session: PostgresSession, clock: Clock): Promise<void> 
     }
     await new Promise<void>((resolve) => void clock.setTimer(laneLookMs, resolve));
   }
+}
+
+/** What says where a pending job belongs must not change under it. */
+async function agreeOnModes(session: PostgresSession, settings: Settings, clock: Clock): Promise<void> {
+  const { storage, processor, router } = settings;
+  const wanted = {
+    'storage.lanes': String(storage.lanes),
+    'processor.isolation': processor.isolation,
+    'processor.shards': processor.shards,
+    'router.isolation': router.isolation,
+    'router.shards': router.shards,
+  };
+  const startedMs = clock.monotonicMs();
+  for (;;) {
+    const outcome = await settleModes(session, wanted);
+    if (outcome.kind === 'settled') return;
+    // A process that was killed holds its lanes until Postgres has noticed.
+    const isOver = clock.monotonicMs() - startedMs > laneWaitMs;
+    if (outcome.kind === 'pending' || isOver) throw modesError(outcome);
+    await new Promise<void>((resolve) => void clock.setTimer(laneLookMs, resolve));
+  }
+}
+
+function modesError(outcome: Exclude<ModesOutcome, { kind: 'settled' }>): StartError {
+  const changes = outcome.changes.map(
+    ({ name, stored, wanted }) => `${name} was ${JSON.stringify(stored)} and is now ${JSON.stringify(wanted)}`,
+  );
+  const old = outcome.changes.map(({ name, stored }) => `${name}=${JSON.stringify(stored)} (${environmentName(name)})`);
+  if (outcome.kind === 'inUse') {
+    return new StartError(
+      `Another Sluice process uses this database with other settings: ${changes.join('; ')}.`,
+      `Start this one with ${old.join(', ')}, or stop all processes before you change it.`,
+    );
+  }
+  return new StartError(
+    `${changes.join('; ')}, and ${outcome.jobs} pending jobs were stored by the old value: the order of their users would be lost.`,
+    `Start with ${old.join(', ')} until nothing is pending, stop, and start with the new value then.`,
+  );
 }
 
 export function toStartError(error: unknown): StartError {

@@ -1,13 +1,13 @@
 // Before a scrape: fetches what every thread counted, adds what only main knows, and publishes all of it.
 
-import type { ActorRef, MetricSnapshot, MetricsExport, Runtime, ThreadMetrics } from '../runtime/index.ts';
+import type { MetricSnapshot, MetricsExport, Runtime, ThreadMetrics } from '../runtime/index.ts';
 import { recordRuntime, runtimeCounters, threadRestarts } from './metrics-runtime.ts';
-import { storageStats } from './status.ts';
-import type { StorageMessage, StorageStats } from './storage/contract.ts';
+import type { StorageStats } from './storage/contract.ts';
+import type { StorageLanes } from './storage-lanes.ts';
 
 export interface MetricsCollectOptions {
   runtime: Runtime;
-  storage: ActorRef<StorageMessage>;
+  storage: StorageLanes;
   /** Main's own. */
   metrics: ThreadMetrics;
   /** Vitals of main and the process; called right before its snapshot. */
@@ -22,7 +22,7 @@ export async function collectMetrics(
   const { runtime, storage, metrics } = options;
   const [threads, stored] = await Promise.all([
     runtime.stats(),
-    storageStats(storage).catch((): StorageStats | undefined => undefined),
+    storage.stats().catch((): StorageStats | undefined => undefined),
   ]);
   for (const thread of threads.threads) {
     if (!Array.isArray(thread.collected)) continue;

@@ -8,14 +8,15 @@ import type { Database } from './database.ts';
 import type { DiskWatch } from './disk-watch.ts';
 import type { ProgramOptions } from './program-contract.ts';
 import type { WorkspaceFile } from './services/backend-config.ts';
-import { collectStatus, type LastErrors, storageStats } from './status.ts';
-import { laneOf, type StorageMessage, storageKind } from './storage/contract.ts';
+import { collectStatus, type LastErrors } from './status.ts';
+import type { StorageLanes } from './storage-lanes.ts';
 
 /** What the program is made of, as far as its admin server speaks of it; parts come and go while it runs. */
 export interface ProgramParts {
   options: ProgramOptions;
   clock: Clock;
   runtime: Runtime;
+  storage: StorageLanes;
   lastErrors: LastErrors;
   isDraining(): boolean;
   database(): Database | undefined;
@@ -26,8 +27,7 @@ export interface ProgramParts {
 
 export function openProgramAdmin(parts: ProgramParts): Promise<AdminServer> {
   const { settings, version, startedAtMs, log, process: own } = parts.options;
-  const { runtime, clock, lastErrors } = parts;
-  const storage = runtime.ref<StorageMessage>(storageKind, laneOf('gw', ''));
+  const { runtime, storage, clock, lastErrors } = parts;
   const program = { version, nodeVersion: own.version, pid: own.pid, startedAtMs };
   return openAdminServer({
     host: settings.admin.host,
@@ -49,14 +49,13 @@ function routesOf(_parts: ProgramParts): AdminRoute[] {
 }
 
 function probesOf(parts: ProgramParts): ReadinessProbe[] {
-  const storage = parts.runtime.ref<StorageMessage>(storageKind, laneOf('gw', ''));
   return [
     { name: 'gateway', check: () => (parts.isDraining() ? 'the program is draining' : undefined) },
     {
       name: 'storage',
       // Draining has a reason of its own, and a storage actor that has stopped would only count a dead letter.
       check: async () =>
-        parts.isDraining() || (await storageStats(storage)).postgres.connected ? undefined : 'Postgres is away',
+        parts.isDraining() || (await parts.storage.stats()).postgres.connected ? undefined : 'Postgres is away',
     },
     { name: 'postgres', check: async () => void (await parts.database()?.ping()) },
     { name: 'disk', check: () => (parts.disk()?.isLow === true ? 'the disk is nearly full' : undefined) },

@@ -33,8 +33,9 @@ import { openStarterReceiver, type StarterReceiver } from './services/starter-re
 import { ensureStarterWorkspace } from './services/starter-workspace.ts';
 import { WorkspaceHolder, workspaceTopic } from './services/workspace.ts';
 import { StartError } from './start-error.ts';
-import { LastErrors, storageStats } from './status.ts';
-import { laneOf, type StorageMessage, type StorageStats, storageKind } from './storage/contract.ts';
+import { LastErrors } from './status.ts';
+import { type StorageMessage, type StorageStats, storageKind } from './storage/contract.ts';
+import { StorageLanes } from './storage-lanes.ts';
 import type { ThreadData } from './thread-data.ts';
 
 /** Recovery reads every unfinished dataset once; a start that takes longer than this is given up. */
@@ -71,6 +72,7 @@ class RunningProgram implements Program {
   #receiver: StarterReceiver | undefined;
   #workspace: WorkspaceFile | undefined;
   #runtime: Runtime | undefined;
+  #storage: StorageLanes | undefined;
   #tracing: ThreadTracing | undefined;
   #metricsExport: MetricsExport | undefined;
   #gateway: Gateway | undefined;
@@ -100,8 +102,10 @@ class RunningProgram implements Program {
     await this.#watchDisk(database);
     const runtime = await this.#startRuntime(database, workspace);
     this.#runtime = runtime;
-    const storage = (lane: string) => runtime.ref<StorageMessage>(storageKind, lane);
-    const stats = await this.#awaitStorage(() => storageStats(storage(laneOf('gw', ''))));
+    const storageRef = (lane: string) => runtime.ref<StorageMessage>(storageKind, lane);
+    const storage = new StorageLanes(settings.storage.lanes, storageRef);
+    this.#storage = storage;
+    const stats = await this.#awaitStorage(() => storage.stats());
     this.#metricsExport = await createMetricsExport({
       environment: this.#options.environment,
       serviceName: 'sluice',
@@ -112,7 +116,7 @@ class RunningProgram implements Program {
     this.#gateway = await startGateway({
       settings,
       workspace: this.#holder,
-      storage,
+      storage: storageRef,
       telemetry: { metrics: this.#metrics, tracing },
       log: this.#log,
       seams: this.#seams,
@@ -124,6 +128,7 @@ class RunningProgram implements Program {
       options: { ...this.#options, log: this.#log },
       clock,
       runtime,
+      storage,
       lastErrors: this.#lastErrors,
       isDraining: () => this.#draining,
       database: () => this.#database,
@@ -197,8 +202,7 @@ class RunningProgram implements Program {
       log: this.#log,
       onThreadLost: ({ role }) => {
         // Its consumers are gone without a word: whoever has work is woken again.
-        if (role === 'actors')
-          this.#runtime?.ref<StorageMessage>(storageKind, laneOf('gw', '')).tell({ kind: 'wakeAll' });
+        if (role === 'actors') this.#storage?.tell({ kind: 'wakeAll' });
       },
       onFatal: (error) => this.#options.onFailed(error.message),
     });
@@ -228,8 +232,7 @@ class RunningProgram implements Program {
   }
 
   async #collectMetrics(): Promise<void> {
-    if (this.#runtime === undefined || this.#metricsExport === undefined) return;
-    const storage = this.#runtime.ref<StorageMessage>(storageKind, laneOf('gw', ''));
+    if (this.#runtime === undefined || this.#storage === undefined || this.#metricsExport === undefined) return;
     const recordOwnVitals = (): void => {
       const { rss, heapUsed, heapTotal, external } = this.#options.process.memoryUsage();
       recordVitals(
@@ -239,7 +242,7 @@ class RunningProgram implements Program {
       );
     };
     await collectMetrics(
-      { runtime: this.#runtime, storage, metrics: this.#metrics, recordOwnVitals },
+      { runtime: this.#runtime, storage: this.#storage, metrics: this.#metrics, recordOwnVitals },
       this.#metricsExport,
     );
   }

@@ -1,16 +1,16 @@
 // Gathers what /status shows from the threads and the storage actor. Asked at most once at a time, however many ask.
 
-import type { ActorLog, ActorRef, Clock, Runtime, RuntimeStats, ThreadStats } from '../runtime/index.ts';
+import type { ActorLog, Clock, Runtime, RuntimeStats, ThreadStats } from '../runtime/index.ts';
 import { parkedListedMax, partitionsListedMax, type StatusReport, type ThreadStatus } from './admin/contract.ts';
 import type { WorkspaceStatus } from './services/backend-config.ts';
-import type { StorageMessage, StorageStats } from './storage/contract.ts';
+import type { StorageStats } from './storage/contract.ts';
+import type { StorageLanes } from './storage-lanes.ts';
 
-const statsTimeoutMs = 2_000;
 const errorsKept = 20;
 
 export interface StatusOptions {
   runtime: Runtime;
-  storage: ActorRef<StorageMessage>;
+  storage: StorageLanes;
   clock: Clock;
   program: Omit<StatusReport['program'], 'nowMs'>;
   workspace(): WorkspaceStatus;
@@ -53,15 +53,11 @@ export class LastErrors {
   }
 }
 
-export function storageStats(storage: ActorRef<StorageMessage>): Promise<StorageStats> {
-  return storage.ask<StorageStats>({ kind: 'getStats' }, { timeoutMs: statsTimeoutMs });
-}
-
 export async function collectStatus(options: StatusOptions): Promise<Omit<StatusReport, 'ready' | 'reasons'>> {
   const [runtime, storage] = await Promise.all([
     options.runtime.stats(),
     // A storage actor that restarts is part of what the status must be able to show.
-    storageStats(options.storage).catch((): StorageStats | undefined => undefined),
+    options.storage.stats().catch((): StorageStats | undefined => undefined),
   ]);
   const partitions = (storage?.queues ?? []).flatMap(({ queue, partitions: rows }) =>
     rows.map((row) => ({ queue, ...row })),

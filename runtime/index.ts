@@ -4,6 +4,7 @@ export * from './actor.ts';
 export * from './address.ts';
 export * from './config.ts';
 export * from './config-load.ts';
+export { environmentName } from './config-names.ts';
 export { type DeadLetter, type DeadLetterReason, deadLetterChannel } from './dead-letters.ts';
 export type { DrainOutcome } from './drain.ts';
 export * from './errors.ts';

@@ -7,8 +7,8 @@ import type { HttpRequest } from '../../transport/index.ts';
 import type { Settings } from '../config.ts';
 import { processorPartition, Splits } from '../isolation.ts';
 import type { GatewayParameters } from '../job.ts';
+import { laneOf } from '../lanes.ts';
 import type { SourceConfig } from '../services/workspace.ts';
-import { laneOf } from '../storage/contract.ts';
 import { type Answer, answers } from './answers.ts';
 import type { WriteKeyAuth } from './auth.ts';
 import type { EventRows } from './event-rows.ts';
@@ -117,7 +117,7 @@ export class Ingest {
     if (!batcher.hasRoom(body.byteLength + rows.count * rowOverheadBytes)) return answers.unavailable;
     const receivedAtMs = clock.nowMs();
     const requestIpJson = this.#addressJson(clientAddress(request));
-    const { shards, parametersStart } = this.#factsOf(source);
+    const { lane, shards, parametersStart } = this.#factsOf(source);
     const anonymousId = request.header('anonymousid');
     const facts = {
       shards,
@@ -127,7 +127,7 @@ export class Ingest {
       anonymousIdHeader: anonymousId === '' ? '' : sanitise(anonymousId),
       type,
     };
-    batcher.store(laneOf('gw', shards.partition), {
+    batcher.store(lane, {
       sourceId: source.id,
       minute: Math.floor(receivedAtMs / msPerMinute),
       write: (writer) => rows.write(writer, facts),
@@ -152,9 +152,10 @@ export class Ingest {
     const known = this.#sources.get(source);
     if (known !== undefined) return known;
     const start: GatewayParameters = { source_id: source.id, workspace_id: source.workspaceId };
-    const { isolation } = this.#options.settings.processor;
+    const { processor, storage } = this.#options.settings;
     const facts = {
-      shards: this.#splits.shardsOf(processorPartition(isolation, source.workspaceId, source.id)),
+      lane: String(laneOf(source.workspaceId, storage.lanes)),
+      shards: this.#splits.shardsOf(processorPartition(processor.isolation, source.workspaceId, source.id)),
       parametersStart: `${JSON.stringify(start).slice(0, -1)},"request_ip":`,
     };
     this.#sources.set(source, facts);
@@ -180,6 +181,8 @@ function endingSpan(span: SpanHandle, answerWith: AnswerWith): AnswerWith {
 
 /** What is the same for all requests of a source, worked out once. */
 interface SourceFacts {
+  /** Key of the storage actor. */
+  lane: string;
   shards: Shards;
   /** GatewayParameters as JSON, open where the client's address comes. */
   parametersStart: string;

@@ -69,6 +69,7 @@ export class Processor {
     const { settings, workspace } = environment;
     this.#session = new PartitionSession(context, {
       queue: 'gw',
+      lanes: settings.storage.lanes,
       slots: settings.processor.slots,
       budget: shared.budget,
       commitTimeoutMs: settings.postgres.statementTimeoutMs * 2,

@@ -13,6 +13,7 @@ import { type ActorContext, partitionOf, type StopReason } from '../../runtime/i
 import type { Environment } from '../environment.ts';
 import { Splits } from '../isolation.ts';
 import { isTerminal, orderKeys } from '../job.ts';
+import { consumerPlace } from '../lanes.ts';
 import {
   type BytesBudget,
   bytesOf,
@@ -62,8 +63,9 @@ export class Router {
     this.#context = context;
     this.#delivery = delivery;
     const { settings, workspace } = environment;
+    const { partition } = consumerPlace(context.key, settings.storage.lanes);
     // A destination is promised a bound on concurrent requests, however many actors send to it.
-    const shards = new Splits(settings.router.shards).countOf(partitionOf(context.key));
+    const shards = new Splits(settings.router.shards).countOf(partitionOf(partition));
     this.#requestsInFlightMax = Math.max(1, Math.floor(settings.router.requestsInFlightMax / shards));
     const options: SenderOptions = {
       delivery,
@@ -75,6 +77,7 @@ export class Router {
     this.#sender = new Sender(options);
     this.#session = new PartitionSession(context, {
       queue: 'rt',
+      lanes: settings.storage.lanes,
       slots: settings.router.slots,
       budget,
       commitTimeoutMs: settings.postgres.statementTimeoutMs * 2,

@@ -5,7 +5,7 @@ import { choice, integer, text } from '../../runtime/index.ts';
 export const processorSettings = {
   isolation: choice(['none', 'workspace', 'source'], {
     default: 'source',
-    doc: 'Partition key of the processor. Change it only when nothing is pending: order per user is kept within a partition',
+    doc: 'Partition key of the processor. A start with another value is refused while jobs are pending: order per user is kept within a partition',
   }),
   shards: text({
     default: '',

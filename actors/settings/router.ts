@@ -5,7 +5,7 @@ import { choice, integer, text } from '../../runtime/index.ts';
 export const routerSettings = {
   isolation: choice(['none', 'workspace', 'destination'], {
     default: 'destination',
-    doc: 'Partition key of the router. Change it only when nothing is pending: order per user is kept within a partition',
+    doc: 'Partition key of the router. A start with another value is refused while jobs are pending: order per user is kept within a partition',
   }),
   shards: text({
     default: '',

@@ -4,6 +4,12 @@ import { integer } from '../../runtime/index.ts';
 import { mebibyte } from './sizes.ts';
 
 export const storageSettings = {
+  lanes: integer({
+    default: 1,
+    min: 1,
+    max: 64,
+    doc: 'Storage lanes: independent logs with a writer each, shared among the processes on one database. All of a workspace is in one lane. Changed only when nothing is pending',
+  }),
   groupRowsMax: integer({ default: 5_000, min: 1, max: 100_000, doc: 'Rows in one group commit' }),
   groupBytesMax: integer({
     default: 16 * mebibyte,

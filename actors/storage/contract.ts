@@ -12,12 +12,8 @@
 
 import type { JobState, QueueName } from '../job.ts';
 
+/** The key is the number of the lane (lanes.ts). */
 export const storageKind = 'storage';
-
-/** One lane per key; a partition always belongs to the same lane, and so do all of its shards: a request is one commit. */
-export function laneOf(_queue: QueueName, _partition: string): string {
-  return '0';
-}
 
 export interface StoredJobs {
   queue: QueueName;

@@ -9,6 +9,7 @@
 
 import type { ActorContext, ActorRef } from '../../runtime/index.ts';
 import type { Job, QueueName } from '../job.ts';
+import { consumerPlace } from '../lanes.ts';
 import {
   type Commit,
   type CommitReply,
@@ -17,7 +18,6 @@ import {
   type HandedJobs,
   type JobStatus,
   type LedgerDelta,
-  laneOf,
   type StorageMessage,
   type StoredJobs,
   storageKind,
@@ -60,6 +60,8 @@ export interface Results {
 
 export interface SessionOptions {
   queue: QueueName;
+  /** Storage lanes there are; the actor's key names its own (lanes.ts). */
+  lanes: number;
   /** Jobs the actor may hold at once. */
   slots: number;
   /** Shared by the thread's partitions of this kind. */
@@ -82,6 +84,7 @@ const checkTimerName = 'checkSession';
 export class PartitionSession<Message> {
   readonly #context: ActorContext<Message | SessionMessage>;
   readonly #options: SessionOptions;
+  readonly #partition: string;
   readonly #storage: ActorRef<StorageMessage>;
   readonly #demand: Demand;
   readonly #unsettled = new Set<Promise<unknown>>();
@@ -97,7 +100,9 @@ export class PartitionSession<Message> {
   constructor(context: ActorContext<Message | SessionMessage>, options: SessionOptions) {
     this.#context = context;
     this.#options = options;
-    this.#storage = context.ref<StorageMessage>(storageKind, laneOf(options.queue, context.key));
+    const { lane, partition } = consumerPlace(context.key, options.lanes);
+    this.#partition = partition;
+    this.#storage = context.ref<StorageMessage>(storageKind, String(lane));
     const { slots, budget } = options;
     this.#demand = new Demand({ slots, bytesMax: partitionBytesMax, budget });
   }
@@ -113,11 +118,16 @@ export class PartitionSession<Message> {
       this.#context.schedule(openTimerName, readyRetryMs, { kind: 'openSession' });
       return;
     }
-    const { random, key } = this.#context;
+    const { random } = this.#context;
     this.#session = 1 + random.integer(2 ** 48);
     this.#isInDoubt = false;
     this.#lastFreshId = -1;
-    this.#tell({ kind: 'openPartition', queue: this.#options.queue, partition: key, session: this.#session });
+    this.#tell({
+      kind: 'openPartition',
+      queue: this.#options.queue,
+      partition: this.#partition,
+      session: this.#session,
+    });
     this.#pull();
   }
 
@@ -231,7 +241,7 @@ export class PartitionSession<Message> {
     this.#closed = true;
     if (this.#session === 0) return;
     const { queue } = this.#options;
-    this.#storage.tell({ kind: 'closePartition', queue, partition: this.#context.key, session: this.#session });
+    this.#storage.tell({ kind: 'closePartition', queue, partition: this.#partition, session: this.#session });
     this.#session = 0;
     this.#demand.reset();
   }
@@ -241,7 +251,7 @@ export class PartitionSession<Message> {
     const slots = this.#demand.take();
     if (slots === 0) return;
     const { queue } = this.#options;
-    this.#tell({ kind: 'pullJobs', queue, partition: this.#context.key, session: this.#session, slots });
+    this.#tell({ kind: 'pullJobs', queue, partition: this.#partition, session: this.#session, slots });
   }
 
   /** Without its demand a partition would wait forever, so a message that was refused here ends the session. */
@@ -258,7 +268,7 @@ export class PartitionSession<Message> {
   async #ask(results: Results): Promise<CommitReply> {
     const { queue, commitTimeoutMs } = this.#options;
     const { jobs, runs, statuses, ledger } = results;
-    const partition = this.#context.key;
+    const partition = this.#partition;
     const message: Commit = {
       kind: 'commit',
       jobs,

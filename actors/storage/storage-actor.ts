@@ -6,6 +6,7 @@ import { type ActorContext, type ActorDefinition, defineActor, type Replier } fr
 import { openPostgres, type Postgres, type PostgresError, type PostgresSession } from '../../transport/index.ts';
 import type { Environment } from '../environment.ts';
 import { consumerKinds, type QueueName } from '../job.ts';
+import { consumerKey } from '../lanes.ts';
 import { type ProcessFailed, processKey, processKind } from '../process-actor.ts';
 import type { Commit, CommitReply, ConsumerMessage, StorageMessage } from './contract.ts';
 import { storageKind } from './contract.ts';
@@ -283,7 +284,8 @@ class Storage {
   }
 
   #consumer(queue: QueueName, partition: string) {
-    return this.#context.ref<ConsumerMessage>(consumerKinds[queue], partition);
+    const key = consumerKey(this.#laneNumber, partition, this.#environment.settings.storage.lanes);
+    return this.#context.ref<ConsumerMessage>(consumerKinds[queue], key);
   }
 
   async #connect() {

@@ -33,6 +33,7 @@ const sharedActorFiles = new Set([
   'config.ts',
   'environment.ts',
   'isolation.ts',
+  'lanes.ts',
   'errors.ts',
   'log.ts',
   'process-actor.ts',

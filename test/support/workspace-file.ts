@@ -11,15 +11,29 @@ export interface DestinationSpec {
 export interface SourceSpec {
   id: string;
   writeKey: string;
+  /** Default: all sources in one workspace. */
+  workspaceId?: string;
   enabled?: boolean;
   destinations: DestinationSpec[];
 }
 
 const messageTypes = ['identify', 'track', 'page', 'screen', 'group', 'alias'];
 
+const defaultWorkspace = 'ws-test';
+
 export function workspaceText(sources: readonly SourceSpec[]): string {
-  const workspace = {
-    workspaceId: 'ws-test',
+  const ids = [...new Set(sources.map(({ workspaceId = defaultWorkspace }) => workspaceId))];
+  const workspaces = ids.map((id) => {
+    const own = sources.filter(({ workspaceId = defaultWorkspace }) => workspaceId === id);
+    return [id, workspaceOf(id, own)] as const;
+  });
+  const [only] = workspaces;
+  return JSON.stringify(workspaces.length === 1 ? only?.[1] : Object.fromEntries(workspaces), null, 2);
+}
+
+function workspaceOf(workspaceId: string, sources: readonly SourceSpec[]): Record<string, unknown> {
+  return {
+    workspaceId,
     enableMetrics: false,
     updatedAt: '2026-01-01T00:00:00.000Z',
     sources: sources.map((source) => ({
@@ -27,13 +41,12 @@ export function workspaceText(sources: readonly SourceSpec[]): string {
       name: source.id,
       writeKey: source.writeKey,
       enabled: source.enabled ?? true,
-      workspaceId: 'ws-test',
+      workspaceId,
       config: {},
       sourceDefinition: { id: 'sd-node', name: 'Node', category: '', type: 'cloud' },
-      destinations: source.destinations.map(webhook),
+      destinations: source.destinations.map((destination) => webhook(workspaceId, destination)),
     })),
   };
-  return JSON.stringify(workspace, null, 2);
 }
 
 /** Appears whole: whoever watches the file must never see half of it. */
@@ -46,12 +59,12 @@ export function replaceFile(path: string, text: string): void {
   renameSync(`${path}.new`, path);
 }
 
-function webhook({ id, url, enabled }: DestinationSpec): Record<string, unknown> {
+function webhook(workspaceId: string, { id, url, enabled }: DestinationSpec): Record<string, unknown> {
   return {
     id,
     name: id,
     enabled: enabled ?? true,
-    workspaceId: 'ws-test',
+    workspaceId,
     revisionId: 'rev-1',
     isProcessorEnabled: true,
     isConnectionEnabled: true,

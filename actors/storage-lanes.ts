@@ -1,0 +1,82 @@
+// The storage actors of all lanes, as the main thread sees them: one sum of what they tell about themselves, and one
+// call to reach them all.
+
+import type { ActorRef } from '../runtime/index.ts';
+import type { QueueStats, StorageMessage, StorageStats } from './storage/contract.ts';
+
+const statsTimeoutMs = 2_000;
+/** Partitions listed by queue, those with most pending jobs first. */
+const partitionsListedMax = 200;
+
+export class StorageLanes {
+  readonly #refs: readonly ActorRef<StorageMessage>[];
+
+  constructor(lanes: number, refOf: (lane: string) => ActorRef<StorageMessage>) {
+    this.#refs = Array.from({ length: lanes }, (_, lane) => refOf(String(lane)));
+  }
+
+  tell(message: StorageMessage): void {
+    for (const ref of this.#refs) ref.tell(message);
+  }
+
+  /** Rejects when one of them does not answer. */
+  async stats(): Promise<StorageStats> {
+    const all = await Promise.all(
+      this.#refs.map((ref) => ref.ask<StorageStats>({ kind: 'getStats' }, { timeoutMs: statsTimeoutMs })),
+    );
+    return addStats(all);
+  }
+}
+
+/** Exported for its test. */
+export function addStats(all: readonly StorageStats[]): StorageStats {
+  const [first] = all;
+  if (first === undefined) throw new Error('expected the statistics of at least one lane');
+  if (all.length === 1) return first;
+  const sum = (of: (stats: StorageStats['commits']) => number): number =>
+    all.reduce((total, { commits }) => total + of(commits), 0);
+  return {
+    queues: addQueues(all.flatMap(({ queues }) => queues)),
+    ledger: addLedger(all.flatMap(({ ledger }) => ledger)),
+    commits: {
+      groups: sum(({ groups }) => groups),
+      submissions: sum(({ submissions }) => submissions),
+      rows: sum(({ rows }) => rows),
+      bytes: sum(({ bytes }) => bytes),
+      // The slowest lane's: percentiles do not add up.
+      p50Ms: Math.max(...all.map(({ commits }) => commits.p50Ms)),
+      p99Ms: Math.max(...all.map(({ commits }) => commits.p99Ms)),
+    },
+    postgres: { ...first.postgres, connected: all.every(({ postgres }) => postgres.connected) },
+  };
+}
+
+function addQueues(all: readonly QueueStats[]): QueueStats[] {
+  const sums = new Map<string, QueueStats>();
+  for (const one of all) {
+    const sum = sums.get(one.queue);
+    if (sum === undefined) {
+      sums.set(one.queue, { ...one });
+      continue;
+    }
+    sum.pending += one.pending;
+    sum.oldestAgeMs = Math.max(sum.oldestAgeMs, one.oldestAgeMs);
+    sum.partitionsTotal += one.partitionsTotal;
+    sum.partitions = [...sum.partitions, ...one.partitions];
+  }
+  for (const sum of sums.values()) {
+    sum.partitions = [...sum.partitions].sort((a, b) => b.pending - a.pending).slice(0, partitionsListedMax);
+  }
+  return [...sums.values()];
+}
+
+function addLedger(all: StorageStats['ledger']): StorageStats['ledger'] {
+  const sums = new Map<string, StorageStats['ledger'][number]>();
+  for (const one of all) {
+    const key = `${one.sourceId}\n${one.destinationId}\n${one.kind}`;
+    const sum = sums.get(key);
+    if (sum === undefined) sums.set(key, { ...one });
+    else sum.count += one.count;
+  }
+  return [...sums.values()];
+}

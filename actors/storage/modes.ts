@@ -1,0 +1,128 @@
+// Settings that say where a pending job belongs: its lane and its partition. They are kept in the database, because
+// with other values the jobs that are pending and those that come would be worked on by different actors side by side,
+// and the order of users would be lost. They change only when nothing is pending and nobody else runs.
+
+import type { PostgresSession } from '../../transport/index.ts';
+import { type QueueName, queueNames } from '../job.ts';
+import { type Dataset, jobsTable, ledgerTable, statusTable } from './datasets.ts';
+import { isAnyLaneHeld } from './ownership.ts';
+import { recoverQueue } from './recovery.ts';
+
+export type ModesOutcome =
+  /** The database has them now. */
+  | { kind: 'settled' }
+  /** Another process runs with other values. */
+  | { kind: 'inUse'; changes: readonly ModeChange[] }
+  | { kind: 'pending'; changes: readonly ModeChange[]; jobs: number };
+
+export interface ModeChange {
+  /** Path of the setting. */
+  name: string;
+  stored: string;
+  wanted: string;
+}
+
+/** Records `wanted` (by the settings' paths), unless that would change what pending jobs depend on. */
+export async function settleModes(
+  session: PostgresSession,
+  wanted: Readonly<Record<string, string>>,
+): Promise<ModesOutcome> {
+  await session.query('begin');
+  try {
+    // Two processes that start at the same time decide one after the other.
+    await session.query('lock table sluice_modes in exclusive mode');
+    const outcome = await decide(session, wanted);
+    await session.query(outcome.kind === 'settled' ? 'commit' : 'rollback');
+    return outcome;
+  } catch (error) {
+    if (session.broken === undefined) await session.query('rollback').catch(() => undefined);
+    throw error;
+  }
+}
+
+async function decide(session: PostgresSession, wanted: Readonly<Record<string, string>>): Promise<ModesOutcome> {
+  const { rows } = await session.query<{ name: string; value: string }>('select name, value from sluice_modes');
+  const stored = new Map(rows.map(({ name, value }) => [name, value]));
+  const changes: ModeChange[] = [];
+  for (const [name, value] of Object.entries(wanted)) {
+    const known = stored.get(name);
+    if (known !== undefined && known !== value) changes.push({ name, stored: known, wanted: value });
+  }
+  if (changes.length > 0) {
+    if (await isAnyLaneHeld(session)) return { kind: 'inUse', changes };
+    const datasets = await allDatasets(session);
+    const jobs = await pendingJobs(session, datasets);
+    if (jobs > 0) return { kind: 'pending', changes, jobs };
+    await dropLanes(session, Number(wanted['storage.lanes'] ?? 1));
+  }
+  for (const [name, value] of Object.entries(wanted)) {
+    if (stored.get(name) === value) continue;
+    await session.query(
+      `insert into sluice_modes (name, value) values ($1, $2)
+       on conflict (name) do update set value = excluded.value, set_at = now()`,
+      [name, value],
+    );
+  }
+  return { kind: 'settled' };
+}
+
+async function allDatasets(session: PostgresSession): Promise<Dataset[]> {
+  const { rows } = await session.query<{
+    lane: number;
+    queue: string;
+    number: number;
+    first_job_id: number;
+    last_job_id: number | null;
+  }>(
+    "select lane, queue, number, first_job_id, last_job_id from sluice_datasets where queue <> 'ledger' order by number",
+  );
+  return rows.map((row) => ({
+    lane: row.lane,
+    queue: row.queue as QueueName,
+    number: row.number,
+    firstJobId: row.first_job_id,
+    lastJobId: row.last_job_id ?? 0,
+    rows: 0,
+    bytes: 0,
+    finished: 0,
+    sealedAtMs: 0,
+  }));
+}
+
+async function pendingJobs(session: PostgresSession, datasets: readonly Dataset[]): Promise<number> {
+  let jobs = 0;
+  for (const lane of new Set(datasets.map((one) => one.lane))) {
+    for (const queue of queueNames) {
+      const own = datasets.filter((one) => one.lane === lane && one.queue === queue);
+      for (const { pending } of await recoverQueue(session, queue, own)) jobs += pending;
+    }
+  }
+  return jobs;
+}
+
+/** Nothing is pending: lanes from `lanes` on leave their ledger to the first one, and nothing else. */
+async function dropLanes(session: PostgresSession, lanes: number): Promise<void> {
+  const { rows } = await session.query<{ lane: number; queue: string; number: number }>(
+    'select lane, queue, number from sluice_datasets where lane >= $1',
+    [lanes],
+  );
+  for (const { lane, queue, number } of rows) {
+    const name = { lane, queue: queue as QueueName, number };
+    if (queue === 'ledger') await foldInto(session, `select * from ${ledgerTable(lane, number)}`);
+    const tables = queue === 'ledger' ? [ledgerTable(lane, number)] : [jobsTable(name), statusTable(name)];
+    await session.query(tables.map((table) => `drop table if exists ${table}`).join('; '));
+  }
+  await foldInto(session, `select * from sluice_ledger_totals where lane >= ${lanes}`);
+  await session.query(
+    `delete from sluice_ledger_totals where lane >= ${lanes}; delete from sluice_datasets where lane >= ${lanes}`,
+  );
+}
+
+async function foldInto(session: PostgresSession, deltas: string): Promise<void> {
+  await session.query(
+    `insert into sluice_ledger_totals as t (lane, minute, source_id, destination_id, kind, count)
+       select 0, minute, source_id, destination_id, kind, sum(count) from (${deltas}) as deltas
+       where count <> 0 group by minute, source_id, destination_id, kind
+     on conflict (lane, minute, source_id, destination_id, kind) do update set count = t.count + excluded.count`,
+  );
+}
