@@ -126,6 +126,7 @@ const plainTell = {
   askId: 0,
   deadlineMs: 0,
   traceparent: '',
+  askChain: '',
 } as const;
 
 /** Microseconds of each trip, one after the other: what an idle system answers in. */

@@ -107,7 +107,7 @@ export class Delivery {
     try {
       if (replyTo !== undefined) this.sendAnswer(mail, replyTo, 'reply', encodeBody(value));
       else this.parts.asks.settle(askId, this.parts.serializeLocalMessages ? copyOf(value) : value);
-      mail.askId = 0;
+      this.closeAsk(mail);
     } catch (error) {
       this.answerFailure(mail, asError(error));
     }
@@ -118,12 +118,18 @@ export class Delivery {
     if (askId === 0) return;
     if (replyTo !== undefined) this.sendAnswer(mail, replyTo, 'failure', encodeBody(toCrossingError(error)));
     else this.parts.asks.fail(askId, error);
+    this.closeAsk(mail);
+  }
+
+  private closeAsk(mail: Mail): void {
     mail.askId = 0;
+    this.parts.askChain?.settled(mail);
   }
 
   bury(mail: Mail, to: ActorAddress, reason: DeadLetterReason, error?: RuntimeError): void {
     this.parts.deadLetters.add({ reason, to, from: mail.from, wasAsk: mail.askId !== 0 });
-    if (mail.askId === 0 || reason === 'expired') return;
+    if (reason === 'expired') this.closeAsk(mail);
+    if (mail.askId === 0) return;
     const text = `expected ${formatAddress(to)} to take an ask, but it was refused: ${reason}`;
     this.answerFailure(mail, error ?? new RuntimeError(codeByReason[reason], text));
   }
@@ -258,6 +264,10 @@ export class Delivery {
     }
     envelope.deadlineMs = mail.deadlineMs ?? 0;
     envelope.traceparent = mail.traceparent;
+    const { askChain } = this.parts;
+    if (askChain !== undefined && askId !== 0 && mail.from !== undefined) {
+      envelope.askChain = askChain.waitersOf(mail.from);
+    }
     let isSent = false;
     try {
       isSent = link.send(envelope);
@@ -302,11 +312,25 @@ export class Delivery {
       mail.askId = envelope.askId;
       mail.deadlineMs = envelope.deadlineMs;
       mail.replyTo = link;
+      if (!this.admitAsk(mail, envelope)) return;
     }
     const resident = this.parts.registry.find(envelope.toKind, envelope.toKey);
     if (resident !== undefined && this.parts.holds.size === 0) resident.deliver(mail);
     else if (this.state === 'closed') this.bury(mail, { kind: envelope.toKind, key: envelope.toKey }, 'stopped');
     else this.reroute(mail, { kind: envelope.toKind, key: envelope.toKey }, true);
+  }
+
+  /** False: the asker would wait for itself, and was told so. */
+  private admitAsk(mail: Mail, { toKind, toKey, askChain: waiters }: Envelope): boolean {
+    const { askChain } = this.parts;
+    if (askChain === undefined || mail.from === undefined) return true;
+    try {
+      askChain.admit(mail, mail.from, { kind: toKind, key: toKey }, waiters);
+      return true;
+    } catch (error) {
+      this.answerFailure(mail, asError(error));
+      return false;
+    }
   }
 
   private receiveReply(envelope: Envelope): void {

@@ -19,6 +19,7 @@ export function envelopeTo(type: Envelope['type'], to: ActorAddress, askId: numb
     askId,
     deadlineMs: 0,
     traceparent: '',
+    askChain: '',
     body,
   };
 }

@@ -12,6 +12,7 @@ export interface PoolThreadOptions {
   role: string;
   roles: Readonly<Record<string, string>>;
   threadData: unknown;
+  refuseAskCycles: boolean;
   heapMbMax: number | undefined;
   log: ActorLog;
 }
@@ -30,8 +31,8 @@ export class PoolThread {
   constructor(options: PoolThreadOptions) {
     const { port1, port2 } = new MessageChannel();
     const heartbeat = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
-    const { threadId, role, roles, threadData } = options;
-    const start: ThreadStart = { threadId, role, roles, threadData, control: port2, heartbeat };
+    const { threadId, role, roles, threadData, refuseAskCycles } = options;
+    const start: ThreadStart = { threadId, role, roles, threadData, refuseAskCycles, control: port2, heartbeat };
     this.heartbeat = new Int32Array(heartbeat);
     this.control = new ControlClient<ThreadControl>(port1);
     this.#worker = new Worker(options.entry, {

@@ -40,6 +40,8 @@ export interface RuntimeOptions {
   /** Threads were lost too often: drain what is left and exit. */
   onFatal(reason: Error): void;
   tuning?: Partial<ThreadTuning>;
+  /** Refuse asks that would wait for each other, over all threads, with ASK_CYCLE: for tests. */
+  refuseAskCycles?: boolean;
 }
 
 export interface ThreadStats extends ThreadFigures {
@@ -79,9 +81,12 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   const tuning = { ...threadTuningDefaults, ...options.tuning };
   const { roles, log, entry, groups, threadData, onFatal } = options;
   const definitions = options.definitions ?? [];
-  const system = new ActorSystem({ threadId: mainThreadId, role: mainRole, roles, definitions, seams, log });
+  const refuseAskCycles = options.refuseAskCycles ?? false;
+  const own = { threadId: mainThreadId, role: mainRole, roles, definitions, seams, log, refuseAskCycles };
+  const system = new ActorSystem(own);
   const onThreadLost = options.onThreadLost ?? (() => undefined);
-  const pool = new ThreadPool({ entry, groups, roles, threadData, system, seams, log, tuning, onThreadLost, onFatal });
+  const given = { entry, groups, roles, threadData, refuseAskCycles, onThreadLost, onFatal };
+  const pool = new ThreadPool({ ...given, system, seams, log, tuning });
   await pool.start();
   return new ThreadedRuntime({ system, pool, seams, tuning, log });
 }

@@ -19,6 +19,7 @@ export interface ThreadStart {
   /** Actor kind → role, for all kinds. */
   roles: Readonly<Record<string, string>>;
   threadData: unknown;
+  refuseAskCycles: boolean;
   control: MessagePort;
   /** One Int32, bumped by the scheduler each turn; main watches it. */
   heartbeat: SharedArrayBuffer;

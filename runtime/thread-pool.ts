@@ -23,6 +23,7 @@ export interface ThreadPoolOptions {
   groups: readonly ThreadGroup[];
   roles: Readonly<Record<string, string>>;
   threadData: unknown;
+  refuseAskCycles: boolean;
   /** Main's own system: a peer of every thread. */
   system: ActorSystem;
   seams: Seams;
@@ -137,9 +138,9 @@ export class ThreadPool {
   }
 
   #spawn(threadId: number, group: ThreadGroup): PoolThread {
-    const { entry, roles, threadData, log } = this.#options;
+    const { entry, roles, threadData, refuseAskCycles, log } = this.#options;
     const { role, heapMbMax } = group;
-    return new PoolThread({ entry, threadId, role, roles, threadData, heapMbMax, log });
+    return new PoolThread({ entry, threadId, role, roles, threadData, refuseAskCycles, heapMbMax, log });
   }
 
   /** Makes `thread` the live one of its slot, or rejects; then it is on its way out. */

@@ -42,7 +42,7 @@ export function runThread(options: ThreadOptions): void {
       role: start.role,
       log,
     });
-    const { threadId, role, roles } = start;
+    const { threadId, role, roles, refuseAskCycles } = start;
     return new ActorSystem({
       threadId,
       role,
@@ -50,6 +50,7 @@ export function runThread(options: ThreadOptions): void {
       definitions,
       seams,
       log,
+      refuseAskCycles,
       heartbeat: new Int32Array(start.heartbeat),
     });
   })();

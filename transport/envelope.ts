@@ -1,6 +1,6 @@
 // The header of an envelope as bytes: a msgpack array, so that no key names travel, written and read by hand because
-// this runs once per message. Layout: [type, toKind, toKey, fromKind, fromKey, askId, deadlineMs, traceparent];
-// the last three are left out together when all are empty, which is the plain tell.
+// this runs once per message. Layout: [type, toKind, toKey, fromKind, fromKey, askId, deadlineMs, traceparent,
+// askChain]; askChain is left out when it is empty, and the last four together when all are, which is the plain tell.
 
 import { TransportError } from './errors.ts';
 import type { Envelope } from './link.ts';
@@ -10,6 +10,7 @@ const typeCodes: Readonly<Record<Envelope['type'], number>> = { message: 0, repl
 
 const shortHeader = 0x95; // msgpack fixarray of 5
 const longHeader = 0x98; // msgpack fixarray of 8
+const chainHeader = 0x99; // msgpack fixarray of 9
 
 /** What an envelope costs besides its body and keys: record lengths, type, kinds, numbers. A round figure. */
 const envelopeFixedBytes = 64;
@@ -26,14 +27,16 @@ export function headerBytesMax(envelope: Envelope): number {
     envelope.toKey.length +
     envelope.fromKind.length +
     envelope.fromKey.length +
-    envelope.traceparent.length;
-  return 2 + 5 * 5 + 9 * 2 + units * 3;
+    envelope.traceparent.length +
+    envelope.askChain.length;
+  return 2 + 6 * 5 + 9 * 2 + units * 3;
 }
 
 /** Writes the header at `at`, which must have room for `headerBytesMax`; returns the offset behind it. */
 export function writeHeader(target: Buffer, at: number, envelope: Envelope): number {
-  const long = envelope.askId !== 0 || envelope.deadlineMs !== 0 || envelope.traceparent !== '';
-  target[at] = long ? longHeader : shortHeader;
+  const chained = envelope.askChain !== '';
+  const long = chained || envelope.askId !== 0 || envelope.deadlineMs !== 0 || envelope.traceparent !== '';
+  target[at] = chained ? chainHeader : long ? longHeader : shortHeader;
   target[at + 1] = typeCodes[envelope.type];
   let end = writeText(target, at + 2, envelope.toKind);
   end = writeText(target, end, envelope.toKey);
@@ -42,14 +45,16 @@ export function writeHeader(target: Buffer, at: number, envelope: Envelope): num
   if (!long) return end;
   end = writeNumber(target, end, envelope.askId);
   end = writeNumber(target, end, envelope.deadlineMs);
-  return writeText(target, end, envelope.traceparent);
+  end = writeText(target, end, envelope.traceparent);
+  return chained ? writeText(target, end, envelope.askChain) : end;
 }
 
 /** Reads the header in [at, end) of `source`. `body` becomes the envelope's body. */
 export function readEnvelope(source: Buffer, at: number, end: number, body: Uint8Array): Envelope {
   const mark = source[at];
   const type = types[source[at + 1] ?? types.length];
-  if (end > source.byteLength || type === undefined || (mark !== shortHeader && mark !== longHeader)) {
+  const isKnown = mark === shortHeader || mark === longHeader || mark === chainHeader;
+  if (end > source.byteLength || type === undefined || !isKnown) {
     throw corrupt();
   }
   position = at + 2;
@@ -60,13 +65,15 @@ export function readEnvelope(source: Buffer, at: number, end: number, body: Uint
   let askId = 0;
   let deadlineMs = 0;
   let traceparent = '';
-  if (mark === longHeader) {
+  let askChain = '';
+  if (mark !== shortHeader) {
     askId = readNumber(source, end);
     deadlineMs = readNumber(source, end);
     traceparent = readText(source, end);
+    if (mark === chainHeader) askChain = readText(source, end);
   }
   if (position !== end) throw corrupt();
-  return { type, toKind, toKey, fromKind, fromKey, askId, deadlineMs, traceparent, body };
+  return { type, toKind, toKey, fromKind, fromKey, askId, deadlineMs, traceparent, askChain, body };
 }
 
 /** Where `readText` and `readNumber` continue. Module state instead of a returned pair: nothing to allocate. */

@@ -20,6 +20,8 @@ export interface Envelope {
   deadlineMs: number;
   /** W3C traceparent, or ''. */
   traceparent: string;
+  /** Of an ask: who waits for its sender, so that a circle of asks is found; '' except in tests. */
+  askChain: string;
   /** Encoded by codec.ts; owns its buffer or is a view into a received frame. */
   body: Uint8Array;
 }

@@ -1,6 +1,6 @@
 // The worker of runtime-threads.test.ts: small actors that answer, end their thread, block it, and tell what they saw.
 
-import { type ActorDefinition, defineActor, runThread } from '../../runtime/index.ts';
+import { type ActorContext, type ActorDefinition, defineActor, RuntimeError, runThread } from '../../runtime/index.ts';
 import { TransportError } from '../../transport/index.ts';
 
 export interface ThreadTestData {
@@ -19,12 +19,23 @@ export type ProbeMessage =
   | { kind: 'never' }
   | { kind: 'toil'; ms: number }
   | { kind: 'forward'; key: string; value: number }
-  | { kind: 'relay'; key: string; values: number[] };
+  | { kind: 'relay'; key: string; values: number[] }
+  /** Asks the first key to do the same with the rest; the answer says how far it came. */
+  | { kind: 'askAround'; keys: string[] };
 
 export interface ProbeWhere {
   threadId: number;
   role: string;
   topic: unknown;
+}
+
+async function askAround(context: ActorContext<ProbeMessage>, next: string, keys: string[]): Promise<void> {
+  const ref = context.ref<ProbeMessage>(context.self.kind, next);
+  try {
+    context.reply(await ref.ask({ kind: 'askAround', keys }, { timeoutMs: 10_000 }));
+  } catch (error) {
+    context.reply(error instanceof RuntimeError ? `${error.code}: ${error.message}` : String(error));
+  }
 }
 
 const broadcasts = new Map<string, unknown>();
@@ -75,6 +86,12 @@ function defineProbe(kind: string, role: string, threadId: number, stops: Int32A
               for (const value of message.values)
                 context.ref<ProbeMessage>(kind, message.key).tell({ kind: 'add', value });
               context.reply(message.values.length);
+              return;
+            case 'askAround': {
+              const [next, ...keys] = message.keys;
+              if (next === undefined) context.reply('the end');
+              else return askAround(context, next, keys);
+            }
           }
         },
         onStop(reason) {

@@ -48,6 +48,7 @@ async function setup(t: TestContext, tuning: Partial<ThreadTuning> = {}, groups 
     log,
     onThreadLost: (loss) => losses.add(loss),
     onFatal: (reason) => onFatal(reason),
+    refuseAskCycles: true,
     tuning: { supervision: { ...quickSupervision, maxRestarts: 5 }, ...tuning },
   });
   t.after(() => runtime.stop());
@@ -133,6 +134,17 @@ test('told from an actor of another worker, an actor sees all messages in order'
   let seen: number[] = [];
   while (seen.length < values.length) seen = await fixture.probe(right.key).ask({ kind: 'values' }, { timeoutMs });
   assert.deepEqual(seen, values);
+});
+
+test('asks in a circle through several threads are refused at once, naming the circle', async (t) => {
+  const fixture = await setup(t);
+  const [left, right] = await keysOnTwoThreads(fixture);
+  const askAround = (keys: string[]): Promise<string> =>
+    fixture.probe(left.key).ask({ kind: 'askAround', keys }, { timeoutMs });
+  assert.equal(await askAround([right.key]), 'the end');
+  assert.match(await askAround([right.key, left.key]), /^ASK_CYCLE: .*probe\/.* > probe\/.* > probe\//);
+  // Nothing is left of the circle: the way there is open again.
+  assert.equal(await askAround([right.key]), 'the end');
 });
 
 test('asks to a thread that ends reject with THREAD_LOST and its actors start again with what was broadcast', async (t) => {

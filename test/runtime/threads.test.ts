@@ -32,7 +32,8 @@ function setup(t: TestContext, count: number, definitions: readonly ActorDefinit
   const systems = ids.map((threadId) => {
     const seams = seamsOf(clock, executor, seededRandom(threadId));
     const roles = { echo: 'worker', sender: 'worker', ghost: 'nowhere' };
-    const system = new ActorSystem({ threadId, role: 'worker', definitions, roles, seams, log });
+    const options = { threadId, role: 'worker', definitions, roles, seams, log };
+    const system = new ActorSystem({ ...options, refuseAskCycles: true });
     system.setPlacement(table);
     return system;
   });
@@ -148,10 +149,60 @@ test('a full link refuses visibly, and everything it took arrives', async (t) =>
   const ref = at(0).ref<number>('echo', 'a');
   let taken = 0;
   for (let index = 0; index < 5000; index += 1) if (ref.tell(index)) taken += 1;
+  const refused = ref.ask(5000, { timeoutMs: 60_000 });
   assert.ok(taken < 5000);
-  assert.equal(at(0).stats().deadLetters['link-overloaded'], 5000 - taken);
+  assert.equal(await codeOf(refused), 'LINK_OVERLOADED');
+  assert.equal(at(0).stats().deadLetters['link-overloaded'], 5001 - taken);
+  assert.equal(at(0).stats().asksPending, 0);
   await settle();
   assert.equal(heard, taken);
+});
+
+/** Asks the first of the keys to do the same with the rest. */
+const ring = defineActor<{ keys: string[] }>({
+  kind: 'echo',
+  role: 'worker',
+  create: (context) => ({
+    onMessage: async ({ keys: [next, ...keys] }) => {
+      context.reply(
+        next === undefined ? 'the end' : await codeOf(context.ref('echo', next).ask({ keys }, { timeoutMs: 5000 })),
+      );
+    },
+  }),
+});
+
+test('a circle of asks through three threads is refused by the ask that would close it', async (t) => {
+  const { at, settle } = setup(t, 3, [ring], { 'echo/a': 0, 'echo/b': 1, 'echo/c': 2 });
+  for (const keys of [
+    ['b', 'c', 'a'],
+    ['b', 'c', 'b'],
+    ['b', 'c'],
+    ['b', 'c', 'a'],
+  ]) {
+    const answer = codeOf(at(0).ref('echo', 'a').ask({ keys }, { timeoutMs: 5000 }));
+    await settle();
+    assert.equal(await answer, keys.length === 2 ? 'the end' : 'ASK_CYCLE');
+  }
+  assert.deepEqual(
+    [0, 1, 2].map((threadId) => at(threadId).stats().askTimeouts),
+    [0, 0, 0],
+  );
+});
+
+test('a circle that is closed from both ends at once is refused where they meet', async (t) => {
+  const { at, settle } = setup(t, 2, [ring], { 'echo/a': 0, 'echo/b': 1 });
+  const left = codeOf(
+    at(0)
+      .ref('echo', 'a')
+      .ask({ keys: ['b'] }, { timeoutMs: 5000 }),
+  );
+  const right = codeOf(
+    at(1)
+      .ref('echo', 'b')
+      .ask({ keys: ['a'] }, { timeoutMs: 5000 }),
+  );
+  await settle();
+  assert.deepEqual([await left, await right], ['ASK_CYCLE', 'ASK_CYCLE']);
 });
 
 /** The product's own mover over these systems; `table` is the placement in force. */

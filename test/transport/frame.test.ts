@@ -17,6 +17,7 @@ const envelopes: fc.Arbitrary<Envelope> = fc.record(
     askId: fc.oneof(fc.nat(), fc.maxSafeNat(), fc.constant(0)),
     deadlineMs: fc.oneof(fc.constant(0), fc.maxSafeNat()),
     traceparent: fc.oneof(fc.constant(''), fc.string()),
+    askChain: fc.oneof(fc.constant(''), fc.string()),
     body: fc.uint8Array({ maxLength: 300 }),
   },
   { noNullPrototype: true },

@@ -25,6 +25,7 @@ export function envelope(fields: Partial<Envelope> = {}): Envelope {
     askId: 0,
     deadlineMs: 0,
     traceparent: '',
+    askChain: '',
     body: new Uint8Array(0),
     ...fields,
   };
