@@ -236,10 +236,22 @@ function parametersSuffix(event: EventObject, parameters: GatewayParameters): st
   return suffix;
 }
 
+let lastText = '';
+let lastParameters: GatewayParameters | undefined;
+
+/** Events of one client have the same parameters, and often come in a row: they are parsed once, and never changed. */
 function readParameters(text: string): GatewayParameters | undefined {
+  if (text !== lastText) {
+    lastParameters = parseParameters(text);
+    lastText = text;
+  }
+  return lastParameters;
+}
+
+function parseParameters(text: string): GatewayParameters | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return isGatewayParameters(value) ? value : undefined;
+    return isGatewayParameters(value) ? Object.freeze(value) : undefined;
   } catch {
     return undefined;
   }

@@ -24,7 +24,7 @@ export interface TimeChanges {
 /** Sets the four times on the event. */
 export function fixTimestamps(event: EventObject, receivedAtMs: number): TimeChanges {
   const changes: TimeChanges = { added: [], rewritten: false };
-  const received: ParsedTime = { epochMs: receivedAtMs, text: new Date(receivedAtMs).toISOString() };
+  const received: ParsedTime = { epochMs: receivedAtMs, text: isoText(receivedAtMs) };
   const given = parseTime(event.timestamp);
   const original = parseTime(event.originalTimestamp) ?? given ?? received;
   const sent = parseTime(event.sentAt) ?? received;
@@ -114,11 +114,26 @@ function offsetOf(zone: string): number {
   return match[1] === '-' ? -minutes : minutes;
 }
 
+const yearZeroMs = Date.parse('0000-01-01T00:00:00.000Z');
+const yearTenThousandMs = Date.UTC(10_000, 0, 1);
+let isoSecond = Number.NaN;
+let isoPrefix = '';
+
+/** `toISOString`, which formats by printf: most times of a busy moment differ in their milliseconds only. */
+function isoText(epochMs: number): string {
+  const second = Math.floor(epochMs / 1000);
+  if (second !== isoSecond) {
+    isoPrefix = new Date(second * 1000).toISOString().slice(0, -4);
+    isoSecond = second;
+  }
+  const milliseconds = Math.floor(epochMs) - second * 1000;
+  return `${isoPrefix}${milliseconds < 10 ? '00' : milliseconds < 100 ? '0' : ''}${milliseconds}Z`;
+}
+
 function printTime(epochMs: number, offsetMinutes: number): ParsedTime | undefined {
-  const shifted = new Date(epochMs + offsetMinutes * 60_000);
-  const year = shifted.getUTCFullYear();
-  if (!(year >= 0 && year <= 9999)) return undefined;
-  const text = shifted.toISOString();
+  const shiftedMs = epochMs + offsetMinutes * 60_000;
+  if (!(shiftedMs >= yearZeroMs && shiftedMs < yearTenThousandMs)) return undefined;
+  const text = isoText(shiftedMs);
   if (offsetMinutes === 0) return { epochMs, text };
   const size = Math.abs(offsetMinutes);
   const two = (number: number): string => String(number).padStart(2, '0');
