@@ -5,6 +5,8 @@ export const exitCodes = Object.freeze({
   ok: 0,
   /** The drain was cut short by its deadline or a second signal; nothing is lost. */
   cutShort: 1,
+  /** A command found something that must be mended. */
+  found: 1,
   usage: 64,
   /** Something needed is not available: a port, a folder, PostgreSQL. */
   unavailable: 69,
@@ -19,8 +21,18 @@ export interface SettingsParameters {
   flags: string[];
 }
 
+export interface LedgerParameters {
+  json: boolean;
+  byMinute: boolean;
+  /** Only events received from this epoch minute on. */
+  sinceMinute: number | undefined;
+  /** Only this source. */
+  source: string | undefined;
+}
+
 export type CommandLine =
   | ({ command: 'start' | 'check-config' } & SettingsParameters)
+  | ({ command: 'ledger' } & LedgerParameters & SettingsParameters)
   | ({ command: 'migrate'; to: number | undefined; status: boolean } & SettingsParameters)
   | { command: 'config-docs'; write: boolean }
   | { command: 'help' | 'version' }
@@ -31,6 +43,7 @@ export const helpText = `Sluice: accepts events, keeps them, delivers them in or
 Usage:
   sluice start [--config FILE] [--section.setting=value ...]
   sluice check-config [--config FILE] [--section.setting=value ...]
+  sluice ledger [--since TIME] [--source ID] [--by-minute] [--json]
   sluice migrate [--to VERSION] [--status]
   sluice config-docs [--write]
   sluice --help | --version
@@ -38,25 +51,30 @@ Usage:
 Commands:
   start         run until SIGTERM or SIGINT; a second signal cuts the drain short
   check-config  read all settings and the workspace file, list every fault, start nothing
+  ledger        show that what came in is what went out or waits; 1 when it is not
   migrate       bring the database to the newest version, or to VERSION, also an older one; --status lists them
   config-docs   print the table of all settings; --write puts it into README.md
+
+ledger and migrate take --config and settings like start. TIME is ISO 8601 (2026-01-31T10:00Z) or an age: 90m,
+24h, 7d.
 
 Settings come from ./sluice.yaml (or --config FILE, or SLUICE_CONFIG), then the environment
 (gateway.port is SLUICE_GATEWAY_PORT), then flags (--gateway.port=8080). The later wins.
 
 Exit codes:
-  0 all well   1 drain cut short   64 wrong usage   69 something needed is unavailable   78 bad configuration
+  0 all well   1 drain cut short, or something found by ledger   64 wrong usage   69 something needed is unavailable   78 bad configuration
 `;
 
 /** `parameters`: what follows the program's name. */
-export function parseCommandLine(parameters: readonly string[]): CommandLine {
+export function parseCommandLine(parameters: readonly string[], nowMs: number): CommandLine {
   const [command, ...rest] = parameters;
   if (rest.includes('--help') || rest.includes('-h')) return { command: 'help' };
   switch (command) {
     case 'start':
     case 'check-config':
+    case 'ledger':
     case 'migrate':
-      return withOwnOptions(command, rest);
+      return withOwnOptions(command, rest, nowMs);
     case 'config-docs': {
       const stray = rest.find((parameter) => parameter !== '--write');
       if (stray !== undefined) return { command: 'unusable', problem: 'config-docs takes only --write' };
@@ -77,16 +95,17 @@ export function parseCommandLine(parameters: readonly string[]): CommandLine {
   }
 }
 
-type SettingsCommand = 'start' | 'check-config' | 'migrate';
+type SettingsCommand = 'start' | 'check-config' | 'ledger' | 'migrate';
 
 /** Options that are the command's own, and whether a value follows; everything else is a setting. */
 const ownOptions: Readonly<Record<SettingsCommand, Readonly<Record<string, 'switch' | 'value'>>>> = {
   start: {},
   'check-config': {},
+  ledger: { json: 'switch', 'by-minute': 'switch', since: 'value', source: 'value' },
   migrate: { status: 'switch', to: 'value' },
 };
 
-function withOwnOptions(command: SettingsCommand, parameters: readonly string[]): CommandLine {
+function withOwnOptions(command: SettingsCommand, parameters: readonly string[], nowMs: number): CommandLine {
   const flags: string[] = [];
   const given = new Map<string, string>();
   const kinds: Readonly<Record<string, 'switch' | 'value'>> = { ...ownOptions[command], config: 'value' };
@@ -106,11 +125,13 @@ function withOwnOptions(command: SettingsCommand, parameters: readonly string[])
       return unusable(`expected ${valueNames[name]} after --${name}`);
     given.set(name, value);
   }
-  return commandOf(command, given, { configPath: given.get('config'), flags });
+  return commandOf(command, given, { configPath: given.get('config'), flags }, nowMs);
 }
 
 const valueNames: Readonly<Record<string, string>> = {
   config: 'a file',
+  since: 'a time',
+  source: 'the id of a source',
   to: 'a version',
 };
 
@@ -118,8 +139,18 @@ function commandOf(
   command: SettingsCommand,
   given: ReadonlyMap<string, string>,
   settings: SettingsParameters,
+  nowMs: number,
 ): CommandLine {
   switch (command) {
+    case 'ledger': {
+      const since = given.get('since');
+      const sinceMinute = since === undefined ? undefined : readSinceMinute(since, nowMs);
+      if (sinceMinute !== undefined && Number.isNaN(sinceMinute)) {
+        return unusable(`expected --since as ISO 8601 or an age like 90m, 24h or 7d, got ${JSON.stringify(since)}`);
+      }
+      const { json, byMinute } = { json: given.has('json'), byMinute: given.has('by-minute') };
+      return { command, json, byMinute, sinceMinute, source: given.get('source'), ...settings };
+    }
     case 'migrate': {
       const to = given.get('to');
       if (to !== undefined && !/^\d{1,4}$/.test(to)) {
@@ -130,6 +161,16 @@ function commandOf(
     default:
       return { command, ...settings };
   }
+}
+
+const msPerMinute = 60_000;
+const minutesByUnit: Readonly<Record<string, number>> = { m: 1, h: 60, d: 1_440 };
+
+/** NaN when it is neither a moment nor an age. */
+function readSinceMinute(text: string, nowMs: number): number {
+  const [, amount, unit = ''] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
+  if (amount !== undefined) return Math.floor(nowMs / msPerMinute) - Number(amount) * (minutesByUnit[unit] ?? 1);
+  return /^\d{4}-\d\d-\d\d/.test(text) ? Math.floor(Date.parse(text) / msPerMinute) : Number.NaN;
 }
 
 function unusable(problem: string): CommandLine {

@@ -11,6 +11,7 @@ import { type CommandDatabase, type CommandDatabaseOptions, withCommandDatabase 
 import type { Settings } from './config.ts';
 import { configTable, withConfigTable } from './config-docs.ts';
 import { readSettings, type SettingsRequest } from './config-file.ts';
+import { runLedgerCommand } from './ledger-command.ts';
 import { createLog } from './log.ts';
 import { runMigrateCommand } from './migrate-command.ts';
 import { startProgram } from './program.ts';
@@ -24,11 +25,14 @@ import { StopRequests } from './stop-requests.ts';
 // This is the factor V8 itself allows when collections become costly; it costs about 40 MB.
 setFlagsFromString('--heap-growing-percent=300');
 
+/** A database with a day of backlog is read whole. */
+const ledgerTimeoutMs = 600_000;
+
 // An exit and not only an exit code: nothing that is still open may hold a stopped program back.
 process.exit(await main(process.argv.slice(2)));
 
 async function main(parameters: readonly string[]): Promise<number> {
-  const commandLine = parseCommandLine(parameters);
+  const commandLine = parseCommandLine(parameters, Date.now());
   switch (commandLine.command) {
     case 'help':
       process.stdout.write(helpText);
@@ -49,6 +53,12 @@ async function main(parameters: readonly string[]): Promise<number> {
     }
     case 'start':
       return start(requestOf(commandLine));
+    case 'ledger':
+      return withDatabase(requestOf(commandLine), { statementTimeoutMs: ledgerTimeoutMs }, async (database) => {
+        const { exitCode, out } = await runLedgerCommand(commandLine, database);
+        process.stdout.write(out);
+        return exitCode;
+      });
     case 'migrate':
       return withDatabase(requestOf(commandLine), { statementTimeoutMs: 0 }, async (database) => {
         process.stdout.write(await runMigrateCommand(commandLine, database));

@@ -1,7 +1,13 @@
 // Gathers what /status shows from the threads and the storage actor. Asked at most once at a time, however many ask.
 
 import type { ActorLog, Clock, Runtime, RuntimeStats, ThreadStats } from '../runtime/index.ts';
-import { parkedListedMax, partitionsListedMax, type StatusReport, type ThreadStatus } from './admin/contract.ts';
+import {
+  type Alarm,
+  parkedListedMax,
+  partitionsListedMax,
+  type StatusReport,
+  type ThreadStatus,
+} from './admin/contract.ts';
 import type { WorkspaceStatus } from './services/backend-config.ts';
 import type { StorageStats } from './storage/contract.ts';
 import type { StorageLanes } from './storage-lanes.ts';
@@ -65,6 +71,7 @@ export async function collectStatus(options: StatusOptions): Promise<Omit<Status
   partitions.sort((a, b) => b.pending - a.pending);
   return {
     program: { ...options.program, nowMs: options.clock.nowMs() },
+    alarms: alarmsOf(storage),
     threads: runtime.threads.map(threadStatus),
     actors: actorsOf(runtime),
     parked: parkedOf(runtime),
@@ -109,6 +116,11 @@ export function saturatingOf({ threads }: RuntimeStats): StatusReport['saturatin
     const { actor, share, remedy } = saturation;
     return [{ actor, thread: nameOf(thread), share: Math.round(share * 100) / 100, remedy }];
   });
+}
+
+function alarmsOf(storage: StorageStats | undefined): Alarm[] {
+  const text = storage?.ledgerAlarm ?? '';
+  return text === '' ? [] : [{ name: 'ledger', text: `it does not balance: ${text}` }];
 }
 
 function threadStatus(thread: ThreadStats): ThreadStatus {

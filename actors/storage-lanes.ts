@@ -38,6 +38,9 @@ export function addStats(all: readonly StorageStats[]): StorageStats {
   return {
     queues: addQueues(all.flatMap(({ queues }) => queues)),
     ledger: addLedger(all.flatMap(({ ledger }) => ledger)),
+    ledgerAlarm: all
+      .flatMap(({ ledgerAlarm }, lane) => (ledgerAlarm === '' ? [] : [`lane ${lane}: ${ledgerAlarm}`]))
+      .join('; '),
     commits: {
       groups: sum(({ groups }) => groups),
       submissions: sum(({ submissions }) => submissions),

@@ -10,6 +10,8 @@ export interface StatusReport {
   ready: boolean;
   /** Why not, when not ready. */
   reasons: ReadinessReason[];
+  /** What somebody should look at although events are accepted: a ledger that does not balance, a disk that fills. */
+  alarms: Alarm[];
   threads: ThreadStatus[];
   /** Over all threads. */
   actors: ActorsStatus;
@@ -44,6 +46,11 @@ export interface ActorsStatus {
   /** Restarts of actors since their threads started. */
   restarts: number;
   deadLetters: Record<string, number>;
+}
+
+export interface Alarm {
+  name: string;
+  text: string;
 }
 
 export interface ReadinessReason {

@@ -100,14 +100,15 @@ const drawTiles = (ledger) => {
 };
 
 const draw = (status) => {
-  const { program = {}, ledger = {}, reasons = [] } = status;
+  const { program = {}, ledger = {}, reasons = [], alarms = [] } = status;
   const nowMs = program.nowMs || Date.now();
   samples.push({ atMs: nowMs, ledger });
   if (samples.length > samplesMax) samples.shift();
   setState(status.ready ? 'ready' : 'waiting', status.ready ? 'ready' : 'not ready');
   byId('about').textContent = ['version ' + program.version, 'Node ' + program.nodeVersion, 'up ' + duration(nowMs - program.startedAtMs)].join(' · ');
-  byId('reasons').hidden = reasons.length === 0;
-  byId('reasons').replaceChildren(...reasons.map(({ probe, reason }) => element('p', probe + ': ' + reason)));
+  const told = [...reasons.map(({ probe, reason }) => probe + ': ' + reason), ...alarms.map(({ name, text }) => name + ': ' + text)];
+  byId('reasons').hidden = told.length === 0;
+  byId('reasons').replaceChildren(...told.map((text) => element('p', text)));
   drawTiles(ledger);
   // Somebody is copying a key or a message: it must not vanish under the pointer.
   if (!document.getSelection().isCollapsed) return;

@@ -65,4 +65,10 @@ export const storageSettings = {
     max: 128 * mebibyte,
     doc: 'Bytes of one backlog read, over all partitions',
   }),
+  ledgerCheckMs: integer({
+    default: 600_000,
+    min: 0,
+    max: 86_400_000,
+    doc: "How often the ledger's tables are compared with what is known in memory; 0: never",
+  }),
 };

@@ -123,7 +123,7 @@ export interface WakeAll {
   kind: 'wakeAll';
 }
 
-/** ask → `{ kind: 'maintained' }`: one round of maintenance now, whether or not its time has come. */
+/** ask → `{ kind: 'maintained' }`: one round of maintenance and of the ledger's check now, due or not. */
 export interface Maintain {
   kind: 'maintain';
 }
@@ -167,6 +167,8 @@ export interface StorageStats {
   queues: QueueStats[];
   /** Sums over all minutes since the beginning. */
   ledger: { sourceId: string; destinationId: string; kind: LedgerKind; count: number }[];
+  /** What does not balance (ledger-check.ts); '' when everything does. */
+  ledgerAlarm: string;
   /** Commits, rows and bytes since start; last commit latency percentiles in ms. */
   commits: { groups: number; submissions: number; rows: number; bytes: number; p50Ms: number; p99Ms: number };
   postgres: { version: string; fsync: string; synchronousCommit: string; connected: boolean };

@@ -179,6 +179,13 @@ export class HandOff {
     for (const partition of this.#all()) if (partition.session !== 0) this.#hand(partition);
   }
 
+  /** Unfinished jobs of a queue. */
+  pending(queue: QueueName): number {
+    let sum = 0;
+    for (const partition of this.#partitions.get(queue)?.values() ?? []) sum += partition.pending;
+    return sum;
+  }
+
   stats(): QueueStats[] {
     const now = this.#options.nowMs();
     const stats: QueueStats[] = [];

@@ -11,24 +11,49 @@ interface DatasetRow {
   last_job_id: number | null;
 }
 
+export interface KnownDatasets {
+  /** Oldest first. Row counts and bytes are unknown. */
+  datasets: ReadonlyMap<QueueName, Dataset[]>;
+  ledgerNumbers: number[];
+}
+
+/** Lanes that ever had a dataset, ascending. */
+export async function readLanes(session: PostgresSession): Promise<number[]> {
+  const { rows } = await session.query<{ lane: number }>('select distinct lane from sluice_datasets order by lane');
+  return rows.map(({ lane }) => lane);
+}
+
+/** What there is, and nothing is made. */
+export async function readDatasets(session: PostgresSession, lane: number, nowMs = 0): Promise<KnownDatasets> {
+  const { rows } = await session.query<DatasetRow>(
+    'select queue, number, first_job_id, last_job_id from sluice_datasets where lane = $1 order by queue, number',
+    [lane],
+  );
+  const datasets = new Map<QueueName, Dataset[]>();
+  for (const queue of queueNames) {
+    const known = rows.filter((row) => row.queue === queue);
+    datasets.set(
+      queue,
+      known.map((row) => toDataset(lane, queue, row, nowMs)),
+    );
+  }
+  return { datasets, ledgerNumbers: rows.filter((row) => row.queue === 'ledger').map((row) => row.number) };
+}
+
 export async function loadDatasets(
   session: PostgresSession,
   lane: number,
   nowMs: number,
 ): Promise<{ datasets: ReadonlyMap<QueueName, DatasetList>; ledgerNumbers: number[] }> {
-  const { rows } = await session.query<DatasetRow>(
-    'select queue, number, first_job_id, last_job_id from sluice_datasets where lane = $1 order by queue, number',
-    [lane],
-  );
+  const known = await readDatasets(session, lane, nowMs);
   const datasets = new Map<QueueName, DatasetList>();
-  for (const queue of queueNames) {
-    const known = rows.filter((row) => row.queue === queue).map((row) => toDataset(lane, queue, row, nowMs));
+  for (const [queue, list] of known.datasets) {
     datasets.set(
       queue,
-      new DatasetList(queue, known.length > 0 ? known : [await createFirst(session, lane, queue, nowMs)]),
+      new DatasetList(queue, list.length > 0 ? list : [await createFirst(session, lane, queue, nowMs)]),
     );
   }
-  const ledgerNumbers = rows.filter((row) => row.queue === 'ledger').map((row) => row.number);
+  const { ledgerNumbers } = known;
   if (ledgerNumbers.length === 0) ledgerNumbers.push(await createFirstLedger(session, lane));
   return { datasets, ledgerNumbers };
 }

@@ -61,16 +61,19 @@ export async function recoverQueue(
   return recovered;
 }
 
-/** Sums of a lane's ledger since the beginning. */
+/** Sums of a lane's ledger since the beginning; with `lastGroupId`, without what later groups wrote. */
 export async function recoverLedger(
   session: PostgresSession,
   lane: number,
   ledgerNumbers: readonly number[],
+  lastGroupId = Number.MAX_SAFE_INTEGER,
 ): Promise<LedgerDelta[]> {
   const columns = 'source_id, destination_id, kind, count';
   const union = [
     `select ${columns} from sluice_ledger_totals where lane = ${lane}`,
-    ...ledgerNumbers.map((number) => `select ${columns} from ${ledgerTable(lane, number)}`),
+    ...ledgerNumbers.map(
+      (number) => `select ${columns} from ${ledgerTable(lane, number)} where group_id <= ${lastGroupId}`,
+    ),
   ].join(' union all ');
   const { rows } = await session.query<{ source_id: string; destination_id: string; kind: string; count: string }>(
     `select source_id, destination_id, kind, sum(count)::text as count from (${union}) as deltas

@@ -71,6 +71,7 @@ export class CommitFigures {
 export function collectStats(
   running: { handOff: HandOff; ledger: LedgerTotals; lane: { connected: boolean }; server: ServerFacts },
   figures: CommitFigures,
+  ledgerAlarm: string,
 ): StorageStats {
   const queues = running.handOff.stats().map((queue) => ({
     ...queue,
@@ -80,6 +81,7 @@ export function collectStats(
   return {
     queues,
     ledger: running.ledger.all(),
+    ledgerAlarm,
     commits: { groups, submissions, rows, bytes, p50Ms: figures.percentile(0.5), p99Ms: figures.percentile(0.99) },
     postgres: { ...running.server, connected: running.lane.connected },
   };

@@ -17,10 +17,11 @@ import { createJobReader } from './job-reader.ts';
 import { rowOffsets } from './job-row.ts';
 import { Lane, type Submission } from './lane.ts';
 import { LedgerTotals } from './ledger.ts';
+import { LedgerCheck } from './ledger-check.ts';
 import { type Maintenance, startMaintenance } from './maintenance.ts';
 import { takeLane } from './ownership.ts';
 import type { Partition } from './partition.ts';
-import { loadDatasets } from './queues.ts';
+import { loadDatasets, readDatasets } from './queues.ts';
 import { recoverLedger, recoverQueue } from './recovery.ts';
 import { CommitFigures, collectStats, type ServerFacts, serverFacts } from './stats.ts';
 
@@ -74,6 +75,9 @@ class Storage {
   readonly #laneNumber: number;
   #running: Running | undefined;
   #readSession: PostgresSession | undefined;
+  #ledgerCheck: LedgerCheck | undefined;
+  /** The last group whose entries `ledger` holds. */
+  #lastGroupId = 0;
   #sweeping = false;
 
   constructor(environment: Environment, context: ActorContext<Inner>) {
@@ -92,6 +96,7 @@ class Storage {
   async start(): Promise<void> {
     const { session, ownership } = await this.#connect();
     const { datasets, ledgerNumbers } = await loadDatasets(session, this.#laneNumber, this.#context.clock.nowMs());
+    this.#lastGroupId = ownership.nextJobId - 1;
     const ledger = new LedgerTotals(await recoverLedger(session, this.#laneNumber, ledgerNumbers));
     const settings = this.#environment.settings.storage;
     const handOff = new HandOff({
@@ -136,6 +141,7 @@ class Storage {
     for (const [queue, list] of datasets) {
       for (const partition of await recoverQueue(session, queue, list.all)) handOff.restore(partition);
     }
+    this.#ledgerCheck = this.#checkLedger(this.#running);
     handOff.sweep();
     this.#sweepLater();
   }
@@ -159,11 +165,12 @@ class Storage {
         this.#sweepLater();
         return;
       case 'getStats':
-        this.#context.reply(collectStats(running, this.#figures));
+        this.#context.reply(collectStats(running, this.#figures, this.#ledgerCheck?.alarm ?? ''));
         return;
       case 'maintain': {
         const replier = this.#context.replier();
-        void running.maintenance.run().then(() => replier.reply({ kind: 'maintained' }));
+        const rounds = Promise.all([running.maintenance.run(), this.#ledgerCheck?.run()]);
+        void rounds.then(() => replier.reply({ kind: 'maintained' }));
         return;
       }
       case 'wakeAll':
@@ -185,10 +192,34 @@ class Storage {
     // Commits in flight are still answered while the lane drains.
     if (!afterDrain) this.#running = undefined;
     await running?.maintenance.stop();
+    await this.#ledgerCheck?.stop();
     await running?.lane.close(afterDrain);
     this.#running = undefined;
     await this.#readSession?.close();
     await this.#postgres.close();
+  }
+
+  /** Once every partition is restored: before that nothing can balance. */
+  #checkLedger({ handOff, ledger }: Running): LedgerCheck {
+    const lane = this.#laneNumber;
+    return new LedgerCheck({
+      lane,
+      totals: ledger,
+      pending: () => ({
+        sources: handOff.pending('gw'),
+        destinations: handOff.pending('rt') + handOff.pending('batch_rt'),
+      }),
+      lastGroupId: () => this.#lastGroupId,
+      readTables: (lastGroupId) =>
+        this.#postgres.withSession(async (session) => {
+          const { ledgerNumbers } = await readDatasets(session, lane);
+          return await recoverLedger(session, lane, ledgerNumbers, lastGroupId);
+        }),
+      tablesMs: this.#environment.settings.storage.ledgerCheckMs,
+      metrics: this.#environment.telemetry.metrics,
+      clock: this.#context.clock,
+      log: this.#context.log,
+    });
   }
 
   #commit({ handOff, lane }: Running, commit: Commit): void {
@@ -224,6 +255,7 @@ class Storage {
     const touched = new Set<Partition>();
     for (const { queue, partition, row } of group.placed) touched.add(handOff.stored(queue, partition, row));
     for (const delta of group.ledger) ledger.add(delta);
+    this.#lastGroupId = group.groupId;
     const now = this.#context.clock.monotonicMs();
     for (const { commit, tag } of submissions) {
       for (const [index, { runs, statuses }] of commit.results.entries()) {

@@ -4,9 +4,12 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import { type BannerFacts, curlLine, engineReason, serverPlace, startBanner } from '../../actors/banner.ts';
-import { parseCommandLine } from '../../actors/cli.ts';
+import { type CommandLine, parseCommandLine as parseAt } from '../../actors/cli.ts';
 import { settingsSchema } from '../../actors/config.ts';
 import { loadConfig } from '../../runtime/index.ts';
+
+const nowMs = Date.parse('2026-03-01T12:00:30Z');
+const parseCommandLine = (parameters: readonly string[]): CommandLine => parseAt(parameters, nowMs);
 
 test('reads commands, their file and their flags', () => {
   assert.deepEqual(parseCommandLine(['start']), { command: 'start', configPath: undefined, flags: [] });
@@ -23,7 +26,19 @@ test('reads commands, their file and their flags', () => {
   for (const version of ['--version', '-v', 'version']) assert.equal(parseCommandLine([version]).command, 'version');
 });
 
-test('reads what migrate takes beside settings', () => {
+test('reads what ledger and migrate take beside settings', () => {
+  const flags = ['--data.dir=x'];
+  assert.deepEqual(parseCommandLine(['ledger', '--since', '2h', '--source=s1', '--by-minute', ...flags]), {
+    command: 'ledger',
+    json: false,
+    byMinute: true,
+    sinceMinute: Date.parse('2026-03-01T10:00Z') / 60_000,
+    source: 's1',
+    configPath: undefined,
+    flags,
+  });
+  const since = parseCommandLine(['ledger', '--since=2026-03-01T10:00Z']);
+  assert.equal(since.command === 'ledger' && since.sinceMinute, Date.parse('2026-03-01T10:00Z') / 60_000);
   assert.deepEqual(parseCommandLine(['migrate', '--to', '1', '--config=c']), {
     command: 'migrate',
     to: 1,
@@ -41,7 +56,8 @@ test('says what is wrong with a command line it cannot use', () => {
     ['start', '--config='],
     ['start', '--config', '--x'],
     ['config-docs', 'x'],
-    ['migrate', '--status=yes'],
+    ['ledger', '--json=yes'],
+    ['ledger', '--since', 'yesterday'],
     ['migrate', '--to', 'newest'],
   ]) {
     assert.equal(parseCommandLine(unusable).command, 'unusable', unusable.join(' '));

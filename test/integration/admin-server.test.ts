@@ -11,6 +11,7 @@ import { realSeams } from '../../runtime/index.ts';
 
 const status: Awaited<ReturnType<AdminServerOptions['status']>> = {
   program: { version: '0', nodeVersion: '20', pid: 1, startedAtMs: 1, nowMs: 2 },
+  alarms: [],
   threads: [],
   actors: { resident: 0, parked: 0, restarts: 0, deadLetters: {} },
   parked: [],

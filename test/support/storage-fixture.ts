@@ -54,6 +54,7 @@ export function storageFixture(
   database: TestDatabase,
   storageSettings: Record<string, number> = {},
   lane = '0',
+  onError: (text: string) => void = () => undefined,
 ): StorageFixture {
   const settings = settingsWith(storageSettings);
   const consumer = consumersByPlace();
@@ -69,6 +70,7 @@ export function storageFixture(
       for (const notify of changed.splice(0)) notify();
     },
     onFailed: (reason) => failures.push(reason),
+    onError,
   });
   const storage = system.ref<StorageMessage>(storageKind, lane);
   let sessions = 0;
@@ -137,6 +139,7 @@ function consumersByPlace(): StorageFixture['consumer'] {
 interface SystemEvents {
   onJobs(queue: QueueName, partition: string, message: HandedJobs): void;
   onFailed(reason: string): void;
+  onError(text: string): void;
 }
 
 function startSystem(database: TestDatabase, settings: Settings, events: SystemEvents): ActorSystem {
@@ -165,7 +168,12 @@ function startSystem(database: TestDatabase, settings: Settings, events: SystemE
       }),
     ],
     seams: realSeams(),
-    log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
+    log: {
+      debug: () => undefined,
+      info: () => undefined,
+      warn: () => undefined,
+      error: (_fields, text) => events.onError(text),
+    },
   });
   system.setPlacement({ epoch: 1, threadsByRole: { storage: [1] }, pins: {} });
   return system;
