@@ -5,6 +5,7 @@
 
 import { type ConfigOf, defineConfig } from '../runtime/index.ts';
 import { parseSplits, splitsExpected } from './isolation.ts';
+import { egressSettings } from './settings/egress.ts';
 import { gatewaySettings, httpSettings } from './settings/gateway.ts';
 import {
   adminSettings,
@@ -32,6 +33,7 @@ export const settingsSchema = defineConfig(
     storage: storageSettings,
     processor: processorSettings,
     router: routerSettings,
+    egress: egressSettings,
     drain: drainSettings,
     log: logSettings,
     starter: starterSettings,

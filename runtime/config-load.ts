@@ -2,7 +2,7 @@
 // operator sees every fault of every source at once, each with where it stands, what was expected and what was got.
 // Values of secrets, and of anything that could be a secret in the wrong place, never enter a fault.
 
-import { type Document, isAlias, isMap, isScalar, LineCounter, parseDocument, type YAMLMap } from 'yaml';
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type YAMLMap } from 'yaml';
 import {
   type ConfigSchema,
   type ConfigTable,
@@ -128,7 +128,7 @@ function walkTable(walk: FileWalk, table: ConfigTable, map: YAMLMap, prefix: str
     if (entry === undefined) {
       walk.reading.faults.push(unknownName(walk.reading, path, source, Object.keys(table), prefix));
     } else if (isSetting(entry)) {
-      const raw = isScalar(node) ? node.value : (node ?? null);
+      const raw = isScalar(node) ? node.value : isSeq(node) ? node.toJS(walk.document) : (node ?? null);
       take(walk.reading, path, entry, raw, 'typed', source);
     } else if (isMap(node)) {
       walkTable(walk, entry, node, `${path}.`);

@@ -10,7 +10,7 @@ export type RawForm = 'text' | 'typed';
 
 export interface Setting<Value> {
   readonly [settingBrand]: true;
-  readonly type: 'integer' | 'text' | 'boolean' | 'choice';
+  readonly type: 'integer' | 'text' | 'boolean' | 'choice' | 'list';
   readonly default: Value;
   readonly doc: string;
   /** The value is never printed: not in faults, not in documentation, not in the start banner. */
@@ -65,6 +65,13 @@ export interface TextOptions extends CommonOptions {
   default: string;
 }
 
+export interface ListOptions extends CommonOptions {
+  default: readonly string[];
+  /** What one entry is, in the plural, to complete "expected a list of …". */
+  of: string;
+  isGood(entry: string): boolean;
+}
+
 export interface BooleanOptions extends CommonOptions {
   default: boolean;
 }
@@ -89,6 +96,17 @@ export function text(options: TextOptions): Setting<string> {
   return setting('text', options, mayBeEmpty ? 'a text' : 'a text that is not empty', (raw) =>
     typeof raw === 'string' && (mayBeEmpty || raw !== '') ? raw : undefined,
   );
+}
+
+/** Texts separated by commas; in a file also a list of texts. */
+export function list(options: ListOptions): Setting<readonly string[]> {
+  const expected = `a list of ${options.of}, separated by commas`;
+  return setting<readonly string[]>('list', options, expected, (raw, form) => {
+    const entries = typeof raw === 'string' ? raw.split(',').map((entry) => entry.trim()) : raw;
+    if (!Array.isArray(entries) || (form === 'text' && typeof raw !== 'string')) return undefined;
+    const given = entries.filter((entry) => entry !== '');
+    return given.every((entry) => typeof entry === 'string' && options.isGood(entry)) ? given : undefined;
+  });
 }
 
 export function boolean(options: BooleanOptions): Setting<boolean> {

@@ -6,6 +6,7 @@
 // Deadlines are kept by one sweep over the exchanges in flight, not by a timer for each of them.
 
 import type { Pool } from 'undici';
+import type { EgressGuard } from './egress-guard.ts';
 import { TransportError } from './errors.ts';
 import { loadUndici } from './heavy-modules.ts';
 import {
@@ -28,6 +29,8 @@ export interface HttpClientOptions extends ExchangeLimits {
   poolIdleMs: number;
   /** How often deadlines are looked at: the precision of `timeoutMs`. */
   sweepMs: number;
+  /** Which addresses may be talked to; every one without it. */
+  guard?: EgressGuard;
 }
 
 export const httpClientDefaults: HttpClientOptions = {
@@ -79,7 +82,8 @@ export class HttpClient {
     try {
       entry = this.#poolOf(request, nowMs);
     } catch (cause) {
-      queueMicrotask(() => done({ ok: false, error: invalidRequest(cause) }));
+      const error = cause instanceof TransportError ? cause : invalidRequest(cause);
+      queueMicrotask(() => done({ ok: false, error }));
       return;
     }
     entry.inFlight += 1;
@@ -126,12 +130,14 @@ export class HttpClient {
     const key = `${request.poolKey} ${request.origin}`;
     let entry = this.#pools.get(key);
     if (entry === undefined) {
+      const refusal = this.#options.guard?.refuses(hostnameOf(request.origin));
+      if (refusal !== undefined) throw refusal;
       this.#makeRoom(nowMs);
-      const { connectionsMax, connectTimeoutMs } = this.#options;
+      const { connectionsMax, connectTimeoutMs, guard } = this.#options;
       const pool = new this.#Pool(request.origin, {
         connections: connectionsMax,
         pipelining: 1,
-        connect: { timeout: connectTimeoutMs },
+        connect: { timeout: connectTimeoutMs, ...(guard === undefined ? {} : { lookup: guard.lookup }) },
       });
       entry = { pool, inFlight: 0, lastUsedMs: nowMs };
       this.#pools.set(key, entry);
@@ -167,4 +173,9 @@ export class HttpClient {
     clearInterval(this.#sweep);
     this.#sweep = undefined;
   }
+}
+
+/** '' for what is no URL: the pool refuses that with a reason of its own. */
+function hostnameOf(origin: string): string {
+  return URL.canParse(origin) ? new URL(origin).hostname : '';
 }

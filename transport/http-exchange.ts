@@ -30,7 +30,10 @@ export interface OutboundResponse {
   truncated: boolean;
 }
 
-/** HTTP_TIMEOUT, HTTP_CONNECT_FAILED, HTTP_CONNECTION_LOST, HTTP_CLIENT_CLOSED; HTTP_INVALID_REQUEST is not retryable. */
+/**
+ * HTTP_TIMEOUT, HTTP_CONNECT_FAILED, HTTP_CONNECTION_LOST, HTTP_CLIENT_CLOSED, EGRESS_DENIED;
+ * HTTP_INVALID_REQUEST is not retryable.
+ */
 export type OutboundOutcome = { ok: true; response: OutboundResponse } | { ok: false; error: TransportError };
 
 /** What an exchange needs to know of its client's limits. */
@@ -143,6 +146,7 @@ function firstOf(value: string | string[] | undefined): string | undefined {
 }
 
 function classify(cause: Error): TransportError {
+  if (cause instanceof TransportError) return cause;
   const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
   switch (code) {
     case 'UND_ERR_INVALID_ARG':

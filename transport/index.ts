@@ -2,6 +2,7 @@
 
 export * from './codec.ts';
 export * from './control.ts';
+export * from './egress-guard.ts';
 export * from './embedded-lookup.ts';
 export * from './embedded-postgres.ts';
 export * from './errors.ts';

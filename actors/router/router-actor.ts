@@ -1,7 +1,7 @@
 // The router as an actor type: one per partition of the `rt` queue. What it does is in router.ts.
 
 import { type ActorDefinition, defineActor } from '../../runtime/index.ts';
-import { HttpClient } from '../../transport/index.ts';
+import { createEgressGuard, HttpClient } from '../../transport/index.ts';
 import type { Environment } from '../environment.ts';
 import { BytesBudget } from '../storage/partition-session.ts';
 import { type RouterMessage, routerKind } from './contract.ts';
@@ -38,6 +38,7 @@ export function routerDefinition(
 
 function httpDelivery({ settings }: Environment): (nowMs: () => number) => Delivery {
   const { httpTimeoutMs, requestsInFlightMax } = settings.router;
-  const client = new HttpClient({ connectTimeoutMs: httpTimeoutMs, connectionsMax: requestsInFlightMax });
+  const guard = createEgressGuard({ allow: settings.egress.allow });
+  const client = new HttpClient({ connectTimeoutMs: httpTimeoutMs, connectionsMax: requestsInFlightMax, guard });
   return (nowMs) => createHttpDelivery(client, { timeoutMs: httpTimeoutMs, nowMs });
 }

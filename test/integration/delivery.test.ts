@@ -9,7 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { RequestDescriptor } from '../../actors/job.ts';
 import { createHttpDelivery, type Delivery, type DeliveryOutcome } from '../../actors/router/delivery.ts';
-import { HttpClient, type HttpClientOptions } from '../../transport/index.ts';
+import { createEgressGuard, HttpClient, type HttpClientOptions } from '../../transport/index.ts';
 
 const nowMs = 1_800_000_000_000;
 /** Long enough for a loaded machine to answer, short enough to wait for where no answer comes. */
@@ -305,4 +305,22 @@ test('closing the client waits for what is in flight and refuses what comes afte
   answer();
   assert.equal((await first).code, 200);
   await closed;
+});
+
+test('a private network is not reached, neither by address nor by a name that leads there', async (t) => {
+  const { client, deliver } = setup(t, patientMs, { guard: createEgressGuard({ allow: [] }) });
+  const requests: string[] = [];
+  const { url } = await listen(t, (request, response) => {
+    requests.push(request.url ?? '');
+    response.end();
+  });
+  for (const target of [url, url.replace('127.0.0.1', 'localhost'), url.replace('127.0.0.1', '0x7f.1')]) {
+    const outcome = await deliver(target);
+    assert.equal(outcome.code, 504, target);
+    assert.match(outcome.response, /^EGRESS_DENIED: .*127\.0\.0\.1|EGRESS_DENIED: localhost \(/);
+  }
+  assert.deepEqual(requests, []);
+  assert.equal(client.inFlight, 0);
+  const open = setup(t, patientMs, { guard: createEgressGuard({ allow: ['localhost'] }) });
+  assert.equal((await open.deliver(url.replace('127.0.0.1', 'localhost'))).code, 200);
 });

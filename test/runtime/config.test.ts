@@ -3,7 +3,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { boolean, type ConfigOf, choice, defineConfig, describeConfig, integer, text } from '../../runtime/config.ts';
+import {
+  boolean,
+  type ConfigOf,
+  choice,
+  defineConfig,
+  describeConfig,
+  integer,
+  list,
+  text,
+} from '../../runtime/config.ts';
 import { type ConfigFault, type ConfigSources, formatConfigFaults, loadConfig } from '../../runtime/config-load.ts';
 import { editDistance, environmentName, isServiceLink, nearestName } from '../../runtime/config-names.ts';
 
@@ -304,4 +313,35 @@ test('measures distance as a metric does and finds a name with one slip', () => 
       assert.equal(nearestName(name.slice(0, at) + name.slice(at + 1), [name]), name);
     }),
   );
+});
+
+test('reads lists from texts and from files, and says what an entry must be', () => {
+  const lists = defineConfig({
+    egress: {
+      allow: list({ default: ['a'], of: 'short words', isGood: (entry) => entry.length < 4, doc: 'Open hosts' }),
+    },
+  });
+  const read = (sources: Partial<ConfigSources>) => loadConfig(lists, { environment: {}, flags: [], ...sources });
+  const file = (text: string) => ({ file: { path: 'sluice.yaml', text } });
+  const good: [Partial<ConfigSources>, string[]][] = [
+    [{}, ['a']],
+    [{ environment: { SLUICE_EGRESS_ALLOW: 'b, c ,' } }, ['b', 'c']],
+    [{ flags: ['--egress.allow='] }, []],
+    [file('egress: { allow: [x, y] }'), ['x', 'y']],
+    [file('egress: { allow: "x,y" }'), ['x', 'y']],
+  ];
+  for (const [sources, allow] of good) {
+    const result = read(sources);
+    assert.ok(result.ok, result.ok ? '' : formatConfigFaults(result.faults));
+    assert.deepEqual(result.settings.egress.allow, allow);
+  }
+  for (const sources of [
+    { flags: ['--egress.allow=a,long'] },
+    file('egress: { allow: [1] }'),
+    file('egress: { allow: 7 }'),
+  ]) {
+    const result = read(sources);
+    assert.ok(!result.ok);
+    assert.equal(result.faults[0]?.expected, 'a list of short words, separated by commas');
+  }
 });

@@ -178,6 +178,7 @@ function environmentOf(options: Program['options']): NodeJS.ProcessEnv {
     SLUICE_DATA_DIR: options.dataDir,
     SLUICE_GATEWAY_PORT: String(options.gatewayPort),
     SLUICE_ADMIN_PORT: String(options.adminPort),
+    SLUICE_EGRESS_ALLOW: 'localhost, 127.0.0.0/8',
     SLUICE_STARTER_RECEIVER_PORT: String(options.receiverPort),
     ...(options.workspaceFile === undefined ? {} : { SLUICE_WORKSPACE_FILE: options.workspaceFile }),
     ...options.env,

@@ -1,0 +1,13 @@
+// Settings of what leaves: which networks an address chosen by a customer may lead to.
+
+import { list } from '../../runtime/index.ts';
+import { egressRuleProblem } from '../../transport/index.ts';
+
+export const egressSettings = {
+  allow: list({
+    default: [],
+    of: 'addresses, networks like 10.0.0.0/8, host names or "private"',
+    isGood: (entry) => egressRuleProblem(entry) === undefined,
+    doc: 'Networks and hosts deliveries may reach besides the public internet; `.example.internal` for all names below, `private` for every network. The starter workspace may always reach this machine',
+  }),
+};
