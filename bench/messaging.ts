@@ -68,7 +68,7 @@ export const messaging = defineScenario({
     ];
     const rates = await inTurns(measures, { rounds: options.rounds, warmUpRounds: 1 });
     const figures = measures.map(({ name, of }) => figure(name, 'messages/s', 'higher', rates.get(name) ?? [], of));
-    const { latencies, askP50Us } = await measureTrips(options.rounds, remote, options.roundTrips);
+    const { latencies, askP50Us, ownP50Us } = await measureTrips(options.rounds, remote, options.roundTrips);
     const density = await measureDensity(options.rounds);
     const sizes = { window, localMessages, libraryMessages, remoteMessages, bareMessages, comlinkCalls, perFrame };
     return {
@@ -76,7 +76,7 @@ export const messaging = defineScenario({
       figures: [...figures, ...densityFigures(density)],
       ratios: measures.flatMap(({ name, against = [] }) => against.map((other) => ratioBetween(figures, name, other))),
       latencies,
-      goals: goalsOf(figures, askP50Us, density),
+      goals: goalsOf(figures, { askP50Us, ownP50Us }, density),
       checks: [],
     };
   },
@@ -95,15 +95,15 @@ function densityFigures({ bytesPerActor, createdPerSecond }: Density): Figure[] 
   ];
 }
 
-/** `askP50Us`: of each round. */
+/** The medians of each round; `ownP50Us`: what an ask takes beyond a bare round trip between the same threads. */
 async function measureTrips(
   rounds: number,
   remote: RemoteBench,
   trips: number,
-): Promise<{ latencies: NamedLatency[]; askP50Us: number[] }> {
+): Promise<{ latencies: NamedLatency[] } & AskTimes> {
   const kinds = [
     { name: askName, times: () => remote.askTimes(trips) },
-    { name: 'bare postMessage round trip', times: () => remote.barePostTimes(trips) },
+    { name: bareTripName, times: () => remote.barePostTimes(trips) },
     { name: 'comlink call', times: () => remote.comlinkTimes(trips) },
     { name: 'nact query, same thread', times: () => nactAskTimes(trips) },
   ];
@@ -121,16 +121,24 @@ async function measureTrips(
     counted = round > 0;
   };
   const medians = await inTurns(measures, { rounds, warmUpRounds: 1, onRound });
+  const [askP50Us = [], bareP50Us = []] = [askName, bareTripName].map((name) => medians.get(name) ?? []);
   return {
     latencies: [...histograms].map(([name, histogram]) => namedLatency(name, histogram)),
-    askP50Us: medians.get(askName) ?? [],
+    askP50Us,
+    ownP50Us: askP50Us.map((us, round) => us - (bareP50Us[round] ?? 0)),
   };
 }
 
 const askName = 'ask across threads';
+const bareTripName = 'bare postMessage round trip';
+
+interface AskTimes {
+  askP50Us: number[];
+  ownP50Us: number[];
+}
 
 /** By the best round: a goal says what the code can do, not how busy its neighbours were. */
-function goalsOf(figures: readonly Figure[], askP50Us: readonly number[], density: Density): Goal[] {
+function goalsOf(figures: readonly Figure[], { askP50Us, ownP50Us }: AskTimes, density: Density): Goal[] {
   const best = (start: string): number[] => {
     const rounds = figures.find(({ name }) => name.startsWith(start))?.rounds ?? [];
     return rounds.length === 0 ? [] : [Math.max(...rounds)];
@@ -139,6 +147,7 @@ function goalsOf(figures: readonly Figure[], askP50Us: readonly number[], densit
     atLeast('tell', 'tell inside a thread, best round', 5_000_000, best('tell inside'), 'messages/s'),
     atLeast('tell', 'tell across threads, best round', 500_000, best('tell across'), 'messages/s'),
     atMost('ask', 'ask across threads, p50', 60, askP50Us, 'µs'),
+    atMost('ask', 'ask across threads beyond a bare round trip, p50', 15, ownP50Us, 'µs'),
     atMost('actors', 'idle actor beside its own state', 400, [density.bytesPerActor], 'bytes'),
     atLeast('actors', 'actors created', 200_000, [density.createdPerSecond], 'actors/s'),
   ];

@@ -31,6 +31,8 @@ interface Waits {
   lightMs: number[];
   lightWallMs: number[];
   heavyMs: number[];
+  /** Most messages of the heavy actor between an ask to the light one and its handler. */
+  aheadMax: number;
 }
 
 const quiet: Setup = { heavyMs: 0, sliceMs: 2, sliceMessagesMax: 16 };
@@ -46,6 +48,8 @@ const setups: readonly Setup[] = [
   { heavyMs: 0.05, sliceMs: 2, sliceMessagesMax: 64 },
 ];
 
+const warmUps: readonly Setup[] = [quiet, { heavyMs: 0.05, sliceMs: 2, sliceMessagesMax: 16 }];
+
 export const scheduling = defineScenario({
   name: 'scheduling',
   question: 'how long a light actor waits beside a saturating one in its thread',
@@ -55,13 +59,15 @@ export const scheduling = defineScenario({
   options: { rounds: rounds() },
   async measure({ options }): Promise<Measurement> {
     const waits = new Map<Setup, Waits[]>(setups.map((setup) => [setup, []]));
+    // Not counted: the CPU time of the process includes V8's compiler threads, which are busy with code that is new.
+    for (const setup of warmUps) await measureWaits(setup);
     for (let round = 0; round < options.rounds; round += 1) {
       for (const setup of setups) waits.get(setup)?.push(await measureWaits(setup));
     }
     return {
       settings: { probes, turnMs, heavyBacklog, time: 'CPU time of the process' },
       figures: setups.flatMap((setup) => figuresOf(setup, waits.get(setup) ?? [])),
-      goals: setups.filter(({ heavyMs }) => heavyMs > 0).map((setup) => goalOf(setup, waits.get(setup) ?? [])),
+      goals: setups.filter(({ heavyMs }) => heavyMs > 0).flatMap((setup) => goalsOf(setup, waits.get(setup) ?? [])),
       checks: [],
       pictures: [{ name: 'scheduling', svg: pictureOf(waits) }],
     };
@@ -84,7 +90,8 @@ function pictureOf(waits: ReadonlyMap<Setup, readonly Waits[]>): string {
 
 /** From the ask to its handler, asks to the light actor one after the other; and the same of the heavy one's messages. */
 async function measureWaits({ heavyMs, sliceMs, sliceMessagesMax }: Setup): Promise<Waits> {
-  const waits: Waits = { lightMs: [], lightWallMs: [], heavyMs: [] };
+  const waits: Waits = { lightMs: [], lightWallMs: [], heavyMs: [], aheadMax: 0 };
+  let heavyHandled = 0;
   const heavy = defineActor<{ sentMs: number }>({
     kind: 'heavy',
     role: 'bench',
@@ -93,6 +100,7 @@ async function measureWaits({ heavyMs, sliceMs, sliceMessagesMax }: Setup): Prom
       return {
         onMessage: ({ sentMs }) => {
           const nowMs = cpuMs();
+          heavyHandled += 1;
           waits.heavyMs.push(nowMs - sentMs);
           self.tell({ sentMs: nowMs });
           spin(heavyMs);
@@ -100,11 +108,12 @@ async function measureWaits({ heavyMs, sliceMs, sliceMessagesMax }: Setup): Prom
       };
     },
   });
-  const light = defineActor<{ sentMs: number; sentWallMs: number }>({
+  const light = defineActor<{ sentMs: number; sentWallMs: number; sentAfter: number }>({
     kind: 'light',
     role: 'bench',
     create: (context) => ({
-      onMessage: ({ sentMs, sentWallMs }) => {
+      onMessage: ({ sentMs, sentWallMs, sentAfter }) => {
+        waits.aheadMax = Math.max(waits.aheadMax, heavyHandled - sentAfter);
         waits.lightMs.push(cpuMs() - sentMs);
         waits.lightWallMs.push(performance.now() - sentWallMs);
         context.reply(true);
@@ -125,7 +134,7 @@ async function measureWaits({ heavyMs, sliceMs, sliceMessagesMax }: Setup): Prom
     for (let index = 0; index < heavyBacklog; index += 1) ref.tell({ sentMs: cpuMs() });
   }
   for (let probe = 0; probe < probes; probe += 1) {
-    const message = { sentMs: cpuMs(), sentWallMs: performance.now() };
+    const message = { sentMs: cpuMs(), sentWallMs: performance.now(), sentAfter: heavyHandled };
     await system.ref('light', 'a').ask(message, { timeoutMs: 10_000 });
   }
   await system.drain(1000);
@@ -197,11 +206,17 @@ function figuresOf(setup: Setup, waits: readonly Waits[]): Figure[] {
 }
 
 /** A slice is over when its time is up, but never amid a message. Held against the median of the rounds. */
-function goalOf(setup: Setup, waits: readonly Waits[]): Goal {
+/** The bound in messages is exact; in milliseconds the machine has its say: helper threads of V8 count as CPU time too. */
+function goalsOf(setup: Setup, waits: readonly Waits[]): Goal[] {
   const { heavyMs, sliceMs, sliceMessagesMax } = setup;
   const boundMs = Math.min(sliceMs + heavyMs, sliceMessagesMax * heavyMs) + turnOverheadMs;
   const p99 = waits.map((one) => percentile(one.lightMs, 0.99));
-  return atMost('slice', `light actor ${titleOf(setup)}: p99 wait`, Number(boundMs.toFixed(2)), p99, 'ms');
+  const title = `light actor ${titleOf(setup)}`;
+  const ahead = waits.map(({ aheadMax }) => aheadMax);
+  return [
+    atMost('slice', `${title}: p99 wait`, Number(boundMs.toFixed(2)), p99, 'ms'),
+    atMost('slice', `${title}: most messages ahead`, sliceMessagesMax, [Math.max(...ahead)], 'messages'),
+  ];
 }
 
 function percentile(values: readonly number[], share: number): number {

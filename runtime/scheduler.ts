@@ -116,6 +116,7 @@ export class Scheduler {
   private readonly sliceUs: number;
   private served = 0;
   private isTurnRequested = false;
+  private isInTurn = false;
   private turns = 0;
   private slices = 0;
   private messages = 0;
@@ -147,7 +148,8 @@ export class Scheduler {
 
   /** A turn will come, also when no actor is ready: its end flushes the links. */
   requestTurn(): void {
-    if (this.isTurnRequested) return;
+    // The end of this turn does all that a turn without slices would, and asks for the next one when actors are left.
+    if (this.isTurnRequested || this.isInTurn) return;
     this.isTurnRequested = true;
     if (this.tellsWork) Atomics.store(this.heartbeat, 1, 1);
     this.executor.nextTurn(this.runTurn);
@@ -168,6 +170,18 @@ export class Scheduler {
 
   private turn(): void {
     this.isTurnRequested = false;
+    this.isInTurn = true;
+    try {
+      this.serve();
+      this.endTurn();
+    } finally {
+      this.isInTurn = false;
+    }
+    if (this.interactive.size + this.batch.size > 0) this.requestTurn();
+    else if (this.tellsWork && !this.isTurnRequested) Atomics.store(this.heartbeat, 1, 0);
+  }
+
+  private serve(): void {
     this.turns += 1;
     Atomics.add(this.heartbeat, 0, 1);
     const startMs = this.clock.monotonicMs();
@@ -177,9 +191,6 @@ export class Scheduler {
       if (actor === undefined) break;
       this.run(actor);
     } while (this.slice.nowMs - startMs < this.turnMsNow());
-    this.endTurn();
-    if (this.interactive.size + this.batch.size > 0) this.requestTurn();
-    else if (this.tellsWork && !this.isTurnRequested) Atomics.store(this.heartbeat, 1, 0);
   }
 
   /** One actor alone gets a slice, not a turn: whoever it keeps waiting is outside, at a port or behind a promise. */

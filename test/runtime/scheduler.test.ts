@@ -125,6 +125,22 @@ test('a turn ends after 8 ms although work is left, and its end flushes', () => 
   assert.deepEqual([...heartbeat], [1, 1]);
 });
 
+test('what a slice asks for at the end of its turn is done then, without another turn', () => {
+  const { executor, scheduler, turnEnds } = setup();
+  scheduler.enqueue({
+    isInteractive: false,
+    isQueued: false,
+    debtUs: 0,
+    busyUs: 0,
+    describe: () => ({}),
+    runSlice: () => {
+      scheduler.requestTurn();
+      return false;
+    },
+  });
+  assert.deepEqual([executor.runTurn(), executor.runTurn(), turnEnds()], [true, false, 1]);
+});
+
 test('the heartbeat says when nothing is left to do', () => {
   const { clock, executor, scheduler, heartbeat } = setup();
   scheduler.enqueue(new Worker(clock, 1, 1));
