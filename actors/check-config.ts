@@ -26,6 +26,8 @@ export async function checkConfig(request: SettingsRequest): Promise<CommandOutp
       ? 'All settings are at their defaults.'
       : `Settings that are not at their defaults:\n${changed.join('\n')}`,
   );
+  const { url } = settings.settings.backendConfig;
+  if (url !== '') return good([...lines, `Workspace: of the control plane ${new URL(url).origin}, not asked now.`]);
   const path = settings.settings.workspace.file;
   if (path === '') return good([...lines, 'Workspace: the starter workspace.']);
   try {

@@ -19,11 +19,13 @@ import {
 } from './settings/process.ts';
 import { processorSettings } from './settings/processor.ts';
 import { routerSettings } from './settings/router.ts';
+import { backendConfigSettings } from './settings/services.ts';
 import { storageSettings } from './settings/storage.ts';
 
 export const settingsSchema = defineConfig(
   {
     workspace: workspaceSettings,
+    backendConfig: backendConfigSettings,
     data: dataSettings,
     postgres: postgresSettings,
     http: httpSettings,
@@ -45,6 +47,16 @@ export const settingsSchema = defineConfig(
       holds: ({ postgres }) => postgres.url === '' || isPostgresUrl(postgres.url),
     },
     {
+      paths: ['backendConfig.url', 'backendConfig.token'],
+      expected: 'a URL like https://host, and a token for it',
+      holds: ({ backendConfig: { url, token } }) => url === '' || (isHttpUrl(url) && token !== ''),
+    },
+    {
+      paths: ['backendConfig.url', 'workspace.file'],
+      expected: 'the workspace configuration to come from one of them',
+      holds: ({ backendConfig, workspace }) => backendConfig.url === '' || workspace.file === '',
+    },
+    {
       paths: ['admin.host', 'admin.token'],
       expected: 'an address of this machine only (127.0.0.1, ::1 or localhost) unless admin.token is set',
       holds: ({ admin }) => admin.token !== '' || isLoopback(admin.host),
@@ -55,10 +67,11 @@ export const settingsSchema = defineConfig(
       holds: ({ gateway, admin }) => gateway.port === 0 || gateway.port !== admin.port,
     },
     {
-      paths: ['gateway.port', 'admin.port', 'starter.receiverPort', 'workspace.file'],
+      paths: ['gateway.port', 'admin.port', 'starter.receiverPort', 'workspace.file', 'backendConfig.url'],
       expected: 'starter.receiverPort to be a port of its own (or 0) while the starter workspace is used',
-      holds: ({ gateway, admin, starter, workspace }) =>
+      holds: ({ gateway, admin, starter, workspace, backendConfig }) =>
         workspace.file !== '' ||
+        backendConfig.url !== '' ||
         starter.receiverPort === 0 ||
         ![gateway.port, admin.port].includes(starter.receiverPort),
     },
@@ -94,6 +107,10 @@ export type Settings = ConfigOf<typeof settingsSchema>;
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function isHttpUrl(url: string): boolean {
+  return /^https?:\/\/./.test(url) && URL.canParse(url);
 }
 
 function isPostgresUrl(url: string): boolean {

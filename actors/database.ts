@@ -33,6 +33,8 @@ export interface Database {
   dataDirectory: string | undefined;
   /** Weaker promises than the default, one sentence each. */
   warnings: string[];
+  /** For what main itself keeps: few and short statements, never jobs. */
+  postgres: Postgres;
   /** Does Postgres answer now? */
   ping(): Promise<void>;
   stop(): Promise<void>;
@@ -46,13 +48,15 @@ export async function openDatabase(settings: Settings, log: ActorLog, clock: Clo
     address,
     applicationName: 'sluice main',
     connectTimeoutMs: settings.postgres.connectTimeoutMs,
-    poolMax: 1,
+    // One more than the services need, so that a look whether Postgres answers does not wait for them.
+    poolMax: 3,
   });
   try {
     const { server, warnings } = await prepare(postgres, settings, clock);
     return {
       address,
       server,
+      postgres,
       description: embedded === undefined ? 'your server' : `embedded, ${embedded.adopted ? 'adopted' : 'started'}`,
       dataDirectory: embedded?.dataDirectory,
       warnings,

@@ -7,7 +7,7 @@ import type { AdminRoute, ReadinessProbe } from './admin/contract.ts';
 import type { Database } from './database.ts';
 import type { DiskWatch } from './disk-watch.ts';
 import type { ProgramOptions } from './program-contract.ts';
-import type { WorkspaceFile } from './services/backend-config.ts';
+import type { ProgramServices } from './program-services.ts';
 import { collectStatus, type LastErrors } from './status.ts';
 import type { StorageLanes } from './storage-lanes.ts';
 
@@ -21,7 +21,7 @@ export interface ProgramParts {
   isDraining(): boolean;
   database(): Database | undefined;
   disk(): DiskWatch | undefined;
-  workspace(): WorkspaceFile | undefined;
+  services: ProgramServices;
   metricsExport(): MetricsExport | undefined;
 }
 
@@ -38,14 +38,22 @@ export function openProgramAdmin(parts: ProgramParts): Promise<AdminServer> {
     probes: probesOf(parts),
     routes: routesOf(parts),
     status: () =>
-      collectStatus({ runtime, storage, clock, program, workspace: () => workspaceStatus(parts), lastErrors }),
+      collectStatus({
+        runtime,
+        storage,
+        clock,
+        program,
+        workspace: () => workspaceStatus(parts),
+        services: () => parts.services.status(),
+        lastErrors,
+      }),
     metrics: (request, response) => parts.metricsExport()?.metricsHandler(request, response),
   });
 }
 
 /** Routes of the parts, each made by the part itself. */
-function routesOf(_parts: ProgramParts): AdminRoute[] {
-  return [];
+function routesOf({ services }: ProgramParts): AdminRoute[] {
+  return services.routes;
 }
 
 function probesOf(parts: ProgramParts): ReadinessProbe[] {
@@ -58,12 +66,13 @@ function probesOf(parts: ProgramParts): ReadinessProbe[] {
         parts.isDraining() || (await parts.storage.stats()).postgres.connected ? undefined : 'Postgres is away',
     },
     { name: 'postgres', check: async () => void (await parts.database()?.ping()) },
+    { name: 'workspace', check: () => (parts.services.isConfigured ? undefined : 'there is no configuration yet') },
     { name: 'disk', check: () => (parts.disk()?.isLow === true ? 'the disk is nearly full' : undefined) },
   ];
 }
 
 function workspaceStatus(parts: ProgramParts) {
-  const workspace = parts.workspace();
+  const workspace = parts.services.config;
   if (workspace === undefined) throw new Error('expected the workspace to be open');
   return workspace.status();
 }

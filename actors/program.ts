@@ -21,17 +21,14 @@ import type { AdminServer } from './admin/admin-server.ts';
 import { engineReason, serverPlace, startBanner } from './banner.ts';
 import { type Database, openDatabase } from './database.ts';
 import { roles } from './definitions.ts';
-import { destinationProblems } from './destinations/registry.ts';
 import { DiskWatch } from './disk-watch.ts';
 import { type Gateway, startGateway } from './gateway/gateway.ts';
 import { collectMetrics } from './metrics-collect.ts';
 import { processDefinition } from './process-actor.ts';
 import { openProgramAdmin } from './program-admin.ts';
 import type { Program, ProgramOptions } from './program-contract.ts';
-import { openWorkspaceFile, type WorkspaceFile } from './services/backend-config.ts';
-import { openStarterReceiver, type StarterReceiver } from './services/starter-receiver.ts';
-import { ensureStarterWorkspace } from './services/starter-workspace.ts';
-import { WorkspaceHolder, workspaceTopic } from './services/workspace.ts';
+import { ProgramServices } from './program-services.ts';
+import type { BackendConfig } from './services/backend-config.ts';
 import { StartError } from './start-error.ts';
 import { LastErrors } from './status.ts';
 import { type StorageMessage, type StorageStats, storageKind } from './storage/contract.ts';
@@ -63,14 +60,12 @@ class RunningProgram implements Program {
   readonly #log: ActorLog;
   readonly #seams = realSeams();
   readonly #lastErrors = new LastErrors();
-  readonly #holder = new WorkspaceHolder();
   readonly #metrics = createMetrics();
+  readonly #services: ProgramServices;
   #database: Database | undefined;
   #databaseUp = true;
   /** Only of a disk of ours: of another server's we know nothing. */
   #disk: DiskWatch | undefined;
-  #receiver: StarterReceiver | undefined;
-  #workspace: WorkspaceFile | undefined;
   #runtime: Runtime | undefined;
   #storage: StorageLanes | undefined;
   #tracing: ThreadTracing | undefined;
@@ -83,12 +78,18 @@ class RunningProgram implements Program {
   constructor(options: ProgramOptions) {
     this.#options = options;
     this.#log = this.#lastErrors.watch(options.log, 'main', () => this.#seams.clock.nowMs());
+    this.#services = new ProgramServices({
+      options,
+      log: this.#log,
+      seams: this.#seams,
+      metrics: this.#metrics,
+    });
   }
 
   async start(): Promise<void> {
     const { settings } = this.#options;
     const { clock } = this.#seams;
-    const workspace = await this.#openWorkspace();
+    await this.#services.openBeforeDatabase();
     const tracing = await createTracing({
       environment: this.#options.environment,
       serviceName: 'sluice',
@@ -100,7 +101,7 @@ class RunningProgram implements Program {
     const database = await openDatabase(settings, this.#log, clock);
     this.#database = database;
     await this.#watchDisk(database);
-    const runtime = await this.#startRuntime(database, workspace);
+    const runtime = await this.#startRuntime(database, await this.#services.open(database.postgres));
     this.#runtime = runtime;
     const storageRef = (lane: string) => runtime.ref<StorageMessage>(storageKind, lane);
     const storage = new StorageLanes(settings.storage.lanes, storageRef);
@@ -115,7 +116,7 @@ class RunningProgram implements Program {
     });
     this.#gateway = await startGateway({
       settings,
-      workspace: this.#holder,
+      workspace: this.#services.holder,
       storage: storageRef,
       telemetry: { metrics: this.#metrics, tracing },
       log: this.#log,
@@ -133,7 +134,7 @@ class RunningProgram implements Program {
       isDraining: () => this.#draining,
       database: () => this.#database,
       disk: () => this.#disk,
-      workspace: () => this.#workspace,
+      services: this.#services,
       metricsExport: () => this.#metricsExport,
     });
     this.#watchDatabase(database);
@@ -142,7 +143,7 @@ class RunningProgram implements Program {
   }
 
   async reloadWorkspace(): Promise<void> {
-    await this.#workspace?.reload();
+    await this.#services.config?.reload();
   }
 
   drain(deadlineMs: number): Promise<boolean> {
@@ -153,36 +154,7 @@ class RunningProgram implements Program {
     return this.#drained;
   }
 
-  async #openWorkspace(): Promise<WorkspaceFile> {
-    const { settings, environment } = this.#options;
-    const { clock } = this.#seams;
-    let path = settings.workspace.file;
-    if (path === '') {
-      const { print } = this.#options;
-      this.#receiver = await openStarterReceiver({ port: settings.starter.receiverPort, clock, print });
-      const starter = await ensureStarterWorkspace({
-        dataDir: resolve(settings.data.dir),
-        receiverPort: this.#receiver.port,
-      });
-      path = starter.path;
-    }
-    this.#workspace = await openWorkspaceFile({
-      path,
-      environment,
-      log: this.#log,
-      clock,
-      onSnapshot: (snapshot) => {
-        this.#holder.publish(snapshot);
-        for (const problem of destinationProblems(snapshot.sources)) this.#log.warn({ path }, problem);
-        void this.#runtime?.broadcast(workspaceTopic, snapshot).catch((error: unknown) => {
-          this.#log.error({ error }, 'a thread did not take the new workspace; it gets it when it is replaced');
-        });
-      },
-    });
-    return this.#workspace;
-  }
-
-  async #startRuntime(database: Database, workspace: WorkspaceFile): Promise<Runtime> {
+  async #startRuntime(database: Database, workspace: BackendConfig): Promise<Runtime> {
     const { settings } = this.#options;
     // The starter's receiver is on this machine, where deliveries may not go otherwise.
     const allow = this.#receiver === undefined ? settings.egress.allow : [...settings.egress.allow, '127.0.0.0/8'];
@@ -208,8 +180,7 @@ class RunningProgram implements Program {
       },
       onFatal: (error) => this.#options.onFailed(error.message),
     });
-    // A version that came in between is newer than what the threads were started with.
-    await runtime.broadcast(workspaceTopic, workspace.current);
+    await this.#services.follow(runtime);
     return runtime;
   }
 
@@ -276,11 +247,11 @@ class RunningProgram implements Program {
 
   #banner(stats: StorageStats): string {
     const { settings, version, checks, startedAtMs } = this.#options;
-    const [database, gateway, admin, workspace] = [this.#database, this.#gateway, this.#admin, this.#workspace];
+    const { config: workspace, receiver } = this.#services;
+    const [database, gateway, admin] = [this.#database, this.#gateway, this.#admin];
     if (database === undefined || gateway === undefined || admin === undefined || workspace === undefined) return '';
     const { path, sources, destinations } = workspace.status();
     const [source] = workspace.current.sources;
-    const receiver = this.#receiver;
     const starter =
       receiver === undefined || source === undefined
         ? {}
@@ -311,7 +282,7 @@ class RunningProgram implements Program {
     const leftMs = (): number => Math.max(0, deadlineMs - (clock.monotonicMs() - startedMs));
     this.#gateway?.refuse();
     this.#disk?.stop();
-    await this.#workspace?.close();
+    await this.#services.refuse();
     await this.#within(leftMs(), this.#gateway?.idle());
     // The last figures are collected from the threads while they are still there.
     await this.#metricsExport?.shutdown(telemetryFlushMs);
@@ -320,7 +291,7 @@ class RunningProgram implements Program {
     await this.#runtime?.stop();
     await this.#gateway?.close();
     await this.#admin?.close();
-    await this.#receiver?.close();
+    await this.#services.close();
     await this.#tracing?.shutdown(telemetryFlushMs);
     await this.#database?.stop();
     return outcome?.clean ?? true;

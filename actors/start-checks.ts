@@ -20,12 +20,12 @@ export async function runStartChecks(settings: Settings): Promise<StartCheck[]> 
   const folder = resolve(settings.data.dir);
   const folderCheck = await checkFolder(folder);
   const diskCheck = folderCheck.ok ? [await checkDisk(folder)] : [];
-  const { gateway, admin, starter, workspace } = settings;
+  const { gateway, admin, starter, workspace, backendConfig } = settings;
   const ports = [
     { what: 'gateway', host: gateway.host, port: gateway.port, setting: 'gateway.port (SLUICE_GATEWAY_PORT)' },
     { what: 'admin', host: admin.host, port: admin.port, setting: 'admin.port (SLUICE_ADMIN_PORT)' },
   ];
-  if (workspace.file === '') {
+  if (workspace.file === '' && backendConfig.url === '') {
     const setting = 'starter.receiverPort (SLUICE_STARTER_RECEIVER_PORT)';
     ports.push({ what: 'starter receiver', host: '127.0.0.1', port: starter.receiverPort, setting });
   }

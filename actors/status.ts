@@ -9,6 +9,7 @@ import {
   type ThreadStatus,
 } from './admin/contract.ts';
 import type { WorkspaceStatus } from './services/backend-config.ts';
+import type { ServiceStatus } from './services/service-health.ts';
 import type { StorageStats } from './storage/contract.ts';
 import type { StorageLanes } from './storage-lanes.ts';
 
@@ -20,6 +21,7 @@ export interface StatusOptions {
   clock: Clock;
   program: Omit<StatusReport['program'], 'nowMs'>;
   workspace(): WorkspaceStatus;
+  services(): ServiceStatus[];
   lastErrors: LastErrors;
 }
 
@@ -88,6 +90,7 @@ export async function collectStatus(options: StatusOptions): Promise<Omit<Status
     ledgerRows: storage?.ledger ?? [],
     ...(storage === undefined ? {} : { commits: storage.commits, postgres: storage.postgres }),
     workspace: options.workspace(),
+    services: options.services(),
     lastErrors: options.lastErrors.all,
   };
 }

@@ -2,7 +2,7 @@
 
 import { createMetrics, createTracing, realSeams, recordVitals, runThread } from '../runtime/index.ts';
 import { definitionsFor } from './definitions.ts';
-import { WorkspaceHolder, type WorkspaceSnapshot, workspaceTopic } from './services/workspace.ts';
+import { WorkspaceHolder, type WorkspaceMessage, workspaceTopic } from './services/workspace.ts';
 import type { ThreadData } from './thread-data.ts';
 
 const workspace = new WorkspaceHolder();
@@ -27,7 +27,7 @@ runThread({
     return definitionsFor(thread.role, { settings, workspace, postgres, instanceId, telemetry: { metrics, tracing } });
   },
   onBroadcast(topic, value) {
-    if (topic === workspaceTopic) workspace.publish(value as WorkspaceSnapshot);
+    if (topic === workspaceTopic) workspace.take(value as WorkspaceMessage);
   },
   collect() {
     const { heapUsed, heapTotal, external } = process.memoryUsage();

@@ -62,8 +62,11 @@ export interface RuntimeStats {
 
 export interface Runtime {
   ref<Message>(kind: string, key: string): ActorRef<Message>;
-  /** Resolves when every live thread applied it; a respawned thread gets the last value before its actors start. */
-  broadcast(topic: string, value: unknown): Promise<void>;
+  /**
+   * Resolves when every live thread applied it, rejects when one refused. A respawned thread gets the last value before
+   * its actors start, or `lasting` instead: the whole, where `value` only says what changed.
+   */
+  broadcast(topic: string, value: unknown, lasting?: unknown): Promise<void>;
   pin(address: ActorAddress, threadId: number): Promise<void>;
   stats(): Promise<RuntimeStats>;
   /** Stops all actors, group by group. Idempotent; a later call can only bring the deadline nearer. */
@@ -124,8 +127,8 @@ class ThreadedRuntime implements Runtime {
     return this.#system.ref<Message>(kind, key);
   }
 
-  broadcast(topic: string, value: unknown): Promise<void> {
-    return this.#pool.broadcast(topic, value);
+  broadcast(topic: string, value: unknown, lasting: unknown = value): Promise<void> {
+    return this.#pool.broadcast(topic, value, lasting);
   }
 
   pin(address: ActorAddress, threadId: number): Promise<void> {

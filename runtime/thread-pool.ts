@@ -100,9 +100,9 @@ export class ThreadPool {
     if (this.groups.some(mayShare)) this.#rebalancer.start();
   }
 
-  /** Resolves when every live thread applied it. Threads that come later get it before their actors start. */
-  async broadcast(topic: string, value: unknown): Promise<void> {
-    this.#broadcasts.set(topic, value);
+  /** Resolves when every live thread applied it. Threads that come later get `lasting` before their actors start. */
+  async broadcast(topic: string, value: unknown, lasting: unknown): Promise<void> {
+    this.#broadcasts.set(topic, lasting);
     const timeoutMs = this.#options.tuning.callTimeoutMs;
     const applied = this.#live().map((slot) => slot.thread.control.call('broadcast', [topic, value], { timeoutMs }));
     await Promise.all(applied.map((one) => one.catch(ignoreThreadLost)));

@@ -24,6 +24,8 @@ export interface OutboundResponse {
   contentType: string | undefined;
   contentEncoding: string | undefined;
   retryAfter: string | undefined;
+  /** All of them, as the client gave them; lower-case names. */
+  headers: Readonly<Record<string, string | string[] | undefined>>;
   /** The first `responseBytesMax` bytes, as they came over the wire. */
   body: Buffer;
   /** There was more, or it did not end in time. The status counts all the same: it had been received. */
@@ -91,6 +93,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       contentType: firstOf(headers['content-type']),
       contentEncoding: firstOf(headers['content-encoding']),
       retryAfter: firstOf(headers['retry-after']),
+      headers,
       body: noBytes,
       truncated: false,
     };

@@ -3,6 +3,7 @@
 
 import type { ServerResponse } from 'node:http';
 import type { WorkspaceStatus } from '../services/backend-config.ts';
+import type { ServiceStatus } from '../services/service-health.ts';
 import type { StorageStats } from '../storage/contract.ts';
 
 export interface StatusReport {
@@ -33,6 +34,8 @@ export interface StatusReport {
   commits?: StorageStats['commits'];
   postgres?: StorageStats['postgres'];
   workspace: WorkspaceStatus;
+  /** Services behind the gateway, each of which may be away without stopping it. */
+  services: ServiceStatus[];
   /** Newest first. */
   lastErrors: { atMs: number; where: string; text: string }[];
 }

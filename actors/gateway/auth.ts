@@ -41,6 +41,8 @@ export class WriteKeyAuth {
   #lookUp(authorization: string): AuthOutcome {
     const writeKey = readWriteKey(authorization);
     if (writeKey === '') return { ok: false, answer: answers.noWriteKey };
+    // Without any configuration nobody's key is wrong: clients that are told so throw their events away.
+    if (this.#index.snapshot.version === 0) return { ok: false, answer: answers.unavailable };
     const source = this.#index.sourceByWriteKey(writeKey);
     if (source === undefined) return { ok: false, answer: answers.invalidWriteKey };
     if (!source.enabled) return { ok: false, answer: answers.sourceDisabled };

@@ -35,6 +35,7 @@ export interface WorkspaceFileOptions {
 }
 
 export interface WorkspaceStatus {
+  /** The file, or the address of the control plane. */
   path: string;
   version: number;
   hash: string;
@@ -47,7 +48,8 @@ export interface WorkspaceStatus {
 
 export type ReloadOutcome = 'published' | 'unchanged' | 'refused';
 
-export interface WorkspaceFile {
+/** The configuration of this process, wherever it comes from: a file (here) or a control plane. */
+export interface BackendConfig {
   readonly current: WorkspaceSnapshot;
   status(): WorkspaceStatus;
   /** Reads at once, without settling: for SIGHUP and for tests. */
@@ -70,7 +72,7 @@ export class WorkspaceFileError extends Error {
 }
 
 /** Rejects with WorkspaceFileError when the first version is not good. */
-export async function openWorkspaceFile(options: WorkspaceFileOptions): Promise<WorkspaceFile> {
+export async function openWorkspaceFile(options: WorkspaceFileOptions): Promise<BackendConfig> {
   const path = resolve(options.path);
   const first = await readVersion(path, options.environment);
   if (first.error !== undefined) throw first.error;
@@ -85,7 +87,7 @@ export async function openWorkspaceFile(options: WorkspaceFileOptions): Promise<
   return file;
 }
 
-class WatchedWorkspaceFile implements WorkspaceFile {
+class WatchedWorkspaceFile implements BackendConfig {
   #current: WorkspaceSnapshot;
   #lastError: { atMs: number; text: string } | undefined;
   /** Identity of the version that was read last, good or bad. */

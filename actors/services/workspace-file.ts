@@ -3,6 +3,7 @@
 // missing optional ones, key case), strict about what would lose or misroute events, and it lists every fault at once.
 // Faults name kinds of values, never values: the file is full of write keys and destination secrets.
 
+import { createHash } from 'node:crypto';
 import { LineCounter, parseDocument } from 'yaml';
 import type { DestinationConfig, SourceConfig } from './workspace.ts';
 import {
@@ -86,7 +87,7 @@ function parseJson(text: string, faults: WorkspaceFault[]): unknown {
 }
 
 /** A whole text `env.NAME` stands for that variable, anywhere in the file; so secrets stay out of it. */
-function replaceEnvironment(
+export function replaceEnvironment(
   value: unknown,
   path: string,
   environment: WorkspaceContent['environment'],
@@ -137,54 +138,66 @@ function mapEntries(map: Record<string, unknown>, prefix: string): WorkspaceEntr
 }
 
 function checkUniqueness(located: readonly LocatedSource[], faults: WorkspaceFault[]): void {
-  const pathById = new Map<string, string>();
-  const pathByWriteKey = new Map<string, string>();
-  const destinationById = new Map<string, { path: string; destination: DestinationConfig }>();
-  for (const { path, source } of located) {
-    const twin = pathById.get(source.id);
+  const check = new UniquenessCheck(faults);
+  for (const one of located) check.add(one);
+}
+
+/** Ids and write keys that two claim, found as sources are added one by one. */
+export class UniquenessCheck {
+  readonly #faults: WorkspaceFault[];
+  readonly #pathById = new Map<string, string>();
+  readonly #pathByWriteKey = new Map<string, string>();
+  readonly #destinationById = new Map<string, { path: string; destination: DestinationConfig }>();
+
+  constructor(faults: WorkspaceFault[]) {
+    this.#faults = faults;
+  }
+
+  add({ path, source }: LocatedSource): void {
+    const twin = this.#pathById.get(source.id);
     if (twin !== undefined) {
-      faults.push({ path: `${path}.id`, expected: 'an id of its own', got: `the id of ${twin}` });
+      this.#faults.push({ path: `${path}.id`, expected: 'an id of its own', got: `the id of ${twin}` });
     }
-    const keyTwin = pathByWriteKey.get(source.writeKey);
+    const keyTwin = this.#pathByWriteKey.get(source.writeKey);
     if (keyTwin !== undefined) {
-      faults.push({ path: `${path}.writeKey`, expected: 'a write key of its own', got: `the write key of ${keyTwin}` });
+      const got = `the write key of ${keyTwin}`;
+      this.#faults.push({ path: `${path}.writeKey`, expected: 'a write key of its own', got });
     }
-    pathById.set(source.id, path);
-    pathByWriteKey.set(source.writeKey, path);
-    checkDestinations(path, source, destinationById, faults);
+    this.#pathById.set(source.id, path);
+    this.#pathByWriteKey.set(source.writeKey, path);
+    this.#addDestinations(path, source);
+  }
+
+  /**
+   * A destination that several sources feed stands under each of them, with the same id: then it must be the same
+   * destination. Only its connection may differ.
+   */
+  #addDestinations(sourcePath: string, source: SourceConfig): void {
+    const idsHere = new Set<string>();
+    for (const [index, destination] of source.destinations.entries()) {
+      const path = `${sourcePath}.destinations[${index}]`;
+      const twin = this.#destinationById.get(destination.id);
+      if (idsHere.has(destination.id)) {
+        const got = `the id of ${twin?.path ?? sourcePath}`;
+        this.#faults.push({ path: `${path}.id`, expected: 'an id of its own within its source', got });
+      } else if (twin !== undefined && identityOf(twin.destination) !== identityOf(destination)) {
+        const expected = `the same destination as ${twin.path}, whose id it has`;
+        this.#faults.push({ path, expected, got: 'a different one' });
+      }
+      idsHere.add(destination.id);
+      if (twin === undefined) this.#destinationById.set(destination.id, { path, destination });
+    }
   }
 }
 
-/**
- * A destination that several sources feed stands under each of them, with the same id: then it must be the same
- * destination. Only its connection may differ.
- */
-function checkDestinations(
-  sourcePath: string,
-  source: SourceConfig,
-  destinationById: Map<string, { path: string; destination: DestinationConfig }>,
-  faults: WorkspaceFault[],
-): void {
-  const idsHere = new Set<string>();
-  for (const [index, destination] of source.destinations.entries()) {
-    const path = `${sourcePath}.destinations[${index}]`;
-    const twin = destinationById.get(destination.id);
-    if (idsHere.has(destination.id)) {
-      faults.push({
-        path: `${path}.id`,
-        expected: 'an id of its own within its source',
-        got: `the id of ${twin?.path ?? sourcePath}`,
-      });
-    } else if (twin !== undefined && identityOf(twin.destination) !== identityOf(destination)) {
-      const expected = `the same destination as ${twin.path}, whose id it has`;
-      faults.push({ path, expected, got: 'a different one' });
-    }
-    idsHere.add(destination.id);
-    if (twin === undefined) destinationById.set(destination.id, { path, destination });
-  }
-}
+/** By destination, for as long as it is in use: those that many sources share are compared with every version. */
+const identities = new WeakMap<DestinationConfig, string>();
 
 function identityOf(destination: DestinationConfig): string {
+  const known = identities.get(destination);
+  if (known !== undefined) return known;
   const { isConnectionEnabled, isProcessorEnabled, ...rest } = destination;
-  return JSON.stringify(rest);
+  const identity = createHash('sha1').update(JSON.stringify(rest)).digest('base64');
+  identities.set(destination, identity);
+  return identity;
 }

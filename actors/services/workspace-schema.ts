@@ -18,6 +18,8 @@ export interface WorkspaceEntry {
   content: unknown;
   /** Id by the key of a map of workspaces; undefined in the other forms. */
   mapKey: string | undefined;
+  /** Place of its first source, when `content` holds only some of the workspace's sources. Default 0. */
+  firstSource?: number;
 }
 
 export interface LocatedSource {
@@ -35,8 +37,9 @@ const idBytesMax = 255;
 /** The sources of one workspace; whatever is wrong with it is added to `faults`. */
 export function readWorkspace(entry: WorkspaceEntry, faults: WorkspaceFault[]): LocatedSource[] {
   const result = workspaceSchema.safeParse(entry.content, { reportInput: true });
+  const firstSource = entry.firstSource ?? 0;
   if (!result.success) {
-    for (const issue of result.error.issues) faults.push(faultOf(issue, entry.path));
+    for (const issue of result.error.issues) faults.push(faultOf(issue, entry.path, firstSource));
     return [];
   }
   const workspace = result.data;
@@ -46,7 +49,7 @@ export function readWorkspace(entry: WorkspaceEntry, faults: WorkspaceFault[]): 
     faults.push({ path: pathOf('workspaceId'), expected: 'the id it is listed under', got: 'another id' });
   }
   return workspace.sources.map((source, index) => {
-    const path = pathOf(`sources[${index}]`);
+    const path = pathOf(`sources[${firstSource + index}]`);
     const owner = source.workspaceId ?? workspaceId;
     if (owner === undefined) {
       faults.push({ path: `${path}.workspaceId`, expected: 'a text here or at the workspace', got: 'nothing' });
@@ -174,10 +177,11 @@ const expectedByType: Readonly<Record<string, string>> = {
   array: 'a list',
 };
 
-function faultOf(issue: z.core.$ZodIssue, prefix: string): WorkspaceFault {
+function faultOf(issue: z.core.$ZodIssue, prefix: string, firstSource: number): WorkspaceFault {
   let path = prefix;
-  for (const part of issue.path) {
-    if (typeof part === 'number') path += `[${part}]`;
+  for (const [depth, part] of issue.path.entries()) {
+    // The place of a source is the first number of its path: `sources[n]`.
+    if (typeof part === 'number') path += `[${depth === 1 ? firstSource + part : part}]`;
     else path += path === '' ? String(part) : `.${String(part)}`;
   }
   const expected = issue.code === 'invalid_type' ? (expectedByType[issue.expected] ?? issue.expected) : issue.message;

@@ -39,6 +39,25 @@ export interface WorkspaceSnapshot {
 
 export const workspaceTopic = 'workspace';
 
+/**
+ * What makes version `version` of version `from`, in `parts` pieces of few sources each, so that no thread stands still
+ * for a large one. All of it counts once the last piece is there.
+ */
+export interface WorkspaceChange {
+  from: number;
+  version: number;
+  hash: string;
+  loadedAtMs: number;
+  /** 0 to `parts` - 1. */
+  part: number;
+  parts: number;
+  /** New and changed ones. */
+  sources: SourceConfig[];
+  removedSourceIds: string[];
+}
+
+export type WorkspaceMessage = { whole: WorkspaceSnapshot } | { piece: WorkspaceChange };
+
 /** Look-ups over one snapshot. Built once per thread and change. */
 export class WorkspaceIndex {
   readonly snapshot: WorkspaceSnapshot;
@@ -71,6 +90,7 @@ export class WorkspaceIndex {
 /** The newest index of this thread. Actors read it for every batch and never keep it across messages. */
 export class WorkspaceHolder {
   #current = new WorkspaceIndex({ version: 0, hash: '', loadedAtMs: 0, sources: [] });
+  #pieces: WorkspaceChange[] = [];
 
   get current(): WorkspaceIndex {
     return this.#current;
@@ -79,4 +99,36 @@ export class WorkspaceHolder {
   publish(snapshot: WorkspaceSnapshot): void {
     if (snapshot.version > this.#current.snapshot.version) this.#current = new WorkspaceIndex(snapshot);
   }
+
+  /** What a broadcast on `workspaceTopic` holds. Throws when a piece cannot be used: the sender then sends the whole. */
+  take(message: WorkspaceMessage): void {
+    if ('whole' in message) this.publish(message.whole);
+    else this.#apply(message.piece);
+  }
+
+  #apply(piece: WorkspaceChange): void {
+    if (piece.version <= this.#current.snapshot.version) return;
+    if (piece.part === 0) this.#pieces = [];
+    this.#pieces.push(piece);
+    if (piece.part < piece.parts - 1) return;
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    const isWhole = pieces.length === piece.parts && pieces.every(({ version }) => version === piece.version);
+    if (!isWhole || piece.from !== this.#current.snapshot.version) {
+      throw new RangeError(
+        `expected all pieces from version ${this.#current.snapshot.version}, got from ${piece.from}`,
+      );
+    }
+    this.publish(changedSnapshot(this.#current.snapshot, pieces));
+  }
+}
+
+function changedSnapshot(base: WorkspaceSnapshot, pieces: readonly WorkspaceChange[]): WorkspaceSnapshot {
+  const sources = new Map(base.sources.map((source) => [source.id, source]));
+  for (const piece of pieces) {
+    for (const id of piece.removedSourceIds) sources.delete(id);
+    for (const source of piece.sources) sources.set(source.id, source);
+  }
+  const { version = 0, hash = '', loadedAtMs = 0 } = pieces[0] ?? {};
+  return { version, hash, loadedAtMs, sources: [...sources.values()] };
 }

@@ -22,6 +22,7 @@ const status: Awaited<ReturnType<AdminServerOptions['status']>> = {
   ledger: { accepted: 3 },
   ledgerRows: [],
   workspace: { path: 'w', version: 1, hash: '', loadedAtMs: 1, sources: 0, destinations: 0 },
+  services: [],
   lastErrors: [],
 };
 

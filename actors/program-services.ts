@@ -1,0 +1,107 @@
+// The services of the running program: the configuration it follows, and what stands beside the gateway. They are
+// opened and closed here so that program.ts need not know each of them; none of them can hold up a start or a drain.
+
+import type { ActorLog, Metrics, Runtime, Seams } from '../runtime/index.ts';
+import type { Postgres } from '../transport/index.ts';
+import type { AdminRoute } from './admin/contract.ts';
+import { destinationProblems } from './destinations/registry.ts';
+import type { ProgramOptions } from './program-contract.ts';
+import {
+  type OpenedWorkspace,
+  openWorkspaceOfControlPlane,
+  openWorkspaceOfFile,
+  usesControlPlane,
+  type WorkspaceParts,
+} from './program-workspace.ts';
+import type { BackendConfig } from './services/backend-config.ts';
+import { type ServiceStatus, Services } from './services/service-health.ts';
+import type { StarterReceiver } from './services/starter-receiver.ts';
+import { WorkspaceHolder, type WorkspaceSnapshot } from './services/workspace.ts';
+import { WorkspaceBroadcast } from './services/workspace-broadcast.ts';
+import type { WorkspaceSetChange } from './services/workspace-set.ts';
+
+export interface ProgramServicesOptions {
+  options: ProgramOptions;
+  log: ActorLog;
+  seams: Seams;
+  metrics: Metrics;
+}
+
+export class ProgramServices {
+  /** The configuration as the main thread has it. */
+  readonly holder = new WorkspaceHolder();
+  readonly routes: AdminRoute[] = [];
+  readonly #parts: ProgramServicesOptions;
+  readonly #services: Services;
+  #workspace: OpenedWorkspace | undefined;
+  #broadcast: WorkspaceBroadcast | undefined;
+
+  constructor(parts: ProgramServicesOptions) {
+    this.#parts = parts;
+    const { log, metrics, seams } = parts;
+    this.#services = new Services({ clock: seams.clock, log, metrics });
+  }
+
+  get config(): BackendConfig | undefined {
+    return this.#workspace?.config;
+  }
+
+  /** Only of the starter workspace. */
+  get receiver(): StarterReceiver | undefined {
+    return this.#workspace?.receiver;
+  }
+
+  get isConfigured(): boolean {
+    return this.holder.current.snapshot.version > 0;
+  }
+
+  status(): ServiceStatus[] {
+    return this.#services.status();
+  }
+
+  /** What can be wrong without a database is found before one is started. Rejects with WorkspaceFileError. */
+  async openBeforeDatabase(): Promise<void> {
+    if (!usesControlPlane(this.#parts.options.settings)) {
+      this.#workspace = await openWorkspaceOfFile(this.#workspaceParts());
+    }
+  }
+
+  /** The configuration that the threads are started with. */
+  async open(postgres: Postgres): Promise<BackendConfig> {
+    this.#workspace ??= await openWorkspaceOfControlPlane(
+      this.#workspaceParts(),
+      postgres,
+      this.#services.begin('backend-config'),
+    );
+    return this.#workspace.config;
+  }
+
+  /** Every thread gets the configuration as it is now, and each later version. */
+  async follow(runtime: Runtime): Promise<void> {
+    const send = (topic: string, value: unknown, lasting?: unknown) => runtime.broadcast(topic, value, lasting);
+    this.#broadcast = new WorkspaceBroadcast(send, this.#parts.log);
+    // A version that came in between is newer than what the threads were started with.
+    if (this.config !== undefined) await this.#broadcast.send(this.config.current, undefined);
+  }
+
+  /** First step of the drain: nothing new comes from outside. */
+  async refuse(): Promise<void> {
+    await this.#workspace?.config.close();
+  }
+
+  /** Last step, when no event is under way any more. */
+  async close(): Promise<void> {
+    await this.#workspace?.receiver?.close();
+  }
+
+  #workspaceParts(): WorkspaceParts {
+    const { options, log, seams } = this.#parts;
+    return { options, log, seams, onSnapshot: (snapshot, change) => this.#publish(snapshot, change) };
+  }
+
+  #publish(snapshot: WorkspaceSnapshot, change: WorkspaceSetChange | undefined): void {
+    this.holder.publish(snapshot);
+    for (const problem of destinationProblems(change?.sources ?? snapshot.sources)) this.#parts.log.warn({}, problem);
+    void this.#broadcast?.send(snapshot, change);
+  }
+}
