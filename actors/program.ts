@@ -157,7 +157,8 @@ class RunningProgram implements Program {
   async #startRuntime(database: Database, workspace: BackendConfig): Promise<Runtime> {
     const { settings } = this.#options;
     // The starter's receiver is on this machine, where deliveries may not go otherwise.
-    const allow = this.#receiver === undefined ? settings.egress.allow : [...settings.egress.allow, '127.0.0.0/8'];
+    const allow =
+      this.#services.receiver === undefined ? settings.egress.allow : [...settings.egress.allow, '127.0.0.0/8'];
     const threadData: ThreadData = {
       settings: { ...settings, egress: { ...settings.egress, allow } },
       postgres: database.address,
