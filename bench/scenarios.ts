@@ -5,5 +5,6 @@ import { ingest } from './ingest.ts';
 import { messaging } from './messaging.ts';
 import { pipeline } from './pipeline.ts';
 import { scheduling } from './scheduling.ts';
+import { storage } from './storage.ts';
 
-export const scenarios: readonly Scenario[] = [messaging, scheduling, ingest, pipeline];
+export const scenarios: readonly Scenario[] = [messaging, scheduling, storage, ingest, pipeline];

@@ -1,0 +1,32 @@
+// Jobs for the storage benchmark, encoded once as the gateway encodes them: 1 KB events that do not compress.
+
+import { randomBytes, randomUUID } from 'node:crypto';
+import { JobRowWriter } from '../../actors/storage/job-row.ts';
+
+export const sourceId = 'src-bench';
+export const destinationId = 'dst-bench';
+
+export function encodeRows(
+  partitions: readonly string[],
+  count: number,
+  eventBytes: number,
+): { rows: Uint8Array; count: number } {
+  const writer = new JobRowWriter();
+  const parameters = JSON.stringify({ source_id: sourceId, workspace_id: 'ws-bench' });
+  const receivedAtMs = Date.now();
+  for (let index = 0; index < count; index += 1) {
+    const partition = partitions[index % partitions.length] ?? '';
+    const userId = `<<>>user-${index}<<>>user-${index}`;
+    const job = { jobId: 0, parentId: 0, partition, userId, messageId: randomUUID(), receivedAtMs, parameters };
+    writer.append(job, [payloadOf(eventBytes)]);
+  }
+  return writer.take();
+}
+
+/** JSON of exactly this size that does not compress. */
+export function payloadOf(bytes: number): string {
+  const event = { type: 'track', event: 'Order Completed', note: '' };
+  const missing = Math.max(bytes - JSON.stringify(event).length, 0);
+  event.note = randomBytes(missing).toString('base64url').slice(0, missing);
+  return JSON.stringify(event);
+}

@@ -1,0 +1,167 @@
+// The storage engine under measurement: the product's storage thread on an embedded PostgreSQL of its own with the
+// product's settings, a producer that submits job rows as the gateway does, and consumers in the other thread that take
+// jobs over the product's own partition session. No gateway, no processing: what is measured is storing and handing on.
+
+import { randomUUID } from 'node:crypto';
+import { type Settings, settingsSchema } from '../../actors/config.ts';
+import { roles } from '../../actors/definitions.ts';
+import type { QueueName } from '../../actors/job.ts';
+import {
+  type CommitReply,
+  laneOf,
+  type StorageMessage,
+  type StorageStats,
+  storageKind,
+} from '../../actors/storage/contract.ts';
+import type { ThreadData } from '../../actors/thread-data.ts';
+import { type ActorLog, formatConfigFaults, loadConfig, type Runtime, startRuntime } from '../../runtime/index.ts';
+import type { Cleanup } from '../../test/support/cleanup.ts';
+import { readLedger } from '../../test/support/ledger.ts';
+import { pollUntil } from '../../test/support/poll.ts';
+import { openPostgres, type PostgresAddress, workerEntry } from '../../transport/index.ts';
+import { UsageError } from '../harness/options.ts';
+import type { Check } from '../harness/scenario.ts';
+import { destinationId, encodeRows, sourceId } from './job-frames.ts';
+import { type ConsumerControl, consumerDefinition } from './storage-consumer.ts';
+
+const replyMs = 120_000;
+const readyMs = 60_000;
+const drainMs = 30_000;
+
+export interface StorageBenchOptions {
+  address: PostgresAddress;
+  settings: Settings;
+  partitions: number;
+}
+
+/** Rows of one submission, encoded once: a frame that crosses to the storage thread is copied, so they stay as they are. */
+export interface RowFrame {
+  lane: string;
+  rows: Uint8Array;
+  count: number;
+}
+
+/** Warnings of a saturated engine (long turns, late letters at the stop) are what a benchmark is made of. */
+const errorsOnly: ActorLog = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: (fields, text) => console.error(`storage: ${text}`, JSON.stringify(fields)),
+};
+
+export class StorageBench {
+  readonly #runtime: Runtime;
+  readonly #options: StorageBenchOptions;
+  readonly consumers: ConsumerControl;
+  partitions: readonly string[] = [];
+  #partitionsMade = 0;
+
+  private constructor(runtime: Runtime, options: StorageBenchOptions, consumers: ConsumerControl) {
+    this.#runtime = runtime;
+    this.#options = options;
+    this.consumers = consumers;
+    this.renewPartitions();
+  }
+
+  static async start(cleanup: Cleanup, options: StorageBenchOptions): Promise<StorageBench> {
+    const consumers: ConsumerControl = {
+      isOpen: false,
+      forward: undefined,
+      done: { gw: 0, rt: 0 },
+      disorder: [],
+      onDone: () => undefined,
+      slots: { gw: options.settings.processor.slots, rt: options.settings.router.slots },
+    };
+    const threadData: ThreadData = {
+      settings: options.settings,
+      postgres: options.address,
+      instanceId: `bench/${randomUUID()}`,
+      workspace: { version: 1, hash: '', loadedAtMs: 0, sources: [] },
+    };
+    const runtime = await startRuntime({
+      entry: workerEntry('../../actors/thread', import.meta.url),
+      groups: [{ role: 'storage', count: 1, drainOnly: true }],
+      roles: { ...roles, processor: 'main', router: 'main' },
+      threadData,
+      definitions: [consumerDefinition('gw', consumers), consumerDefinition('rt', consumers)],
+      log: errorsOnly,
+      onFatal: (error) => {
+        throw error;
+      },
+    });
+    const bench = new StorageBench(runtime, options, consumers);
+    cleanup.after(() => bench.stop());
+    await pollUntil('the storage actor to be ready', () => bench.stats(), readyMs);
+    return bench;
+  }
+
+  /** Partitions that nobody has open. */
+  renewPartitions(): void {
+    const first = this.#partitionsMade;
+    this.#partitionsMade += this.#options.partitions;
+    this.partitions = Array.from({ length: this.#options.partitions }, (_, index) => `partition-${first + index}`);
+  }
+
+  /** Frames of `rowsPerFrame` rows, partitions taking turns; one after the other when there are several lanes. */
+  frames(queue: QueueName, rowsPerFrame: number, eventBytes: number): RowFrame[] {
+    const { partitions } = this;
+    const lanes = [...new Set(partitions.map((partition) => laneOf(queue, partition)))];
+    return lanes.map((lane) => {
+      const own = partitions.filter((partition) => laneOf(queue, partition) === lane);
+      return { lane, ...encodeRows(own, rowsPerFrame, eventBytes) };
+    });
+  }
+
+  async store(queue: QueueName, { lane, rows, count }: RowFrame): Promise<void> {
+    const reply = await this.#storage(lane).ask<CommitReply>(
+      {
+        kind: 'commit',
+        jobs: [{ queue, rows, count }],
+        results: [],
+        ledger: [storedDelta(queue, count)],
+      },
+      { timeoutMs: replyMs },
+    );
+    if (reply.kind !== 'committed') throw new Error(`expected a commit, got ${JSON.stringify(reply)}`);
+  }
+
+  /** The first lane's: its Postgres facts are everybody's. */
+  stats(): Promise<StorageStats> {
+    return this.#storage(laneOf('gw', 'partition-0')).ask<StorageStats>({ kind: 'getStats' }, { timeoutMs: replyMs });
+  }
+
+  async checks(): Promise<Check[]> {
+    const postgres = openPostgres({ address: this.#options.address, applicationName: 'bench ledger' });
+    try {
+      const faults = (await readLedger(postgres)).faults(await this.stats());
+      return [
+        { name: 'ledger balances', faults },
+        { name: 'every job handed on once, in order per partition', faults: this.consumers.disorder },
+      ];
+    } finally {
+      await postgres.close();
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#runtime.drain({ deadlineMs: drainMs });
+    await this.#runtime.stop();
+  }
+
+  #storage(lane: string) {
+    return this.#runtime.ref<StorageMessage>(storageKind, lane);
+  }
+}
+
+export function benchSettings(dataDir: string, productFlags: readonly string[]): Settings {
+  const config = loadConfig(settingsSchema, { environment: {}, flags: [`--data.dir=${dataDir}`, ...productFlags] });
+  if (!config.ok) throw new UsageError(formatConfigFaults(config.faults));
+  return config.settings;
+}
+
+function storedDelta(queue: QueueName, count: number) {
+  const minute = Math.floor(Date.now() / 60_000);
+  return queue === 'gw'
+    ? ({ minute, sourceId, destinationId: '', kind: 'accepted', count } as const)
+    : ({ minute, sourceId, destinationId, kind: 'routed', count } as const);
+}
