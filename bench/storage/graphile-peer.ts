@@ -1,4 +1,4 @@
-// graphile-worker with the settings its documentation gives for the highest throughput: jobs added in batches, 24 jobs at
+// The peer graphile-worker, with the settings its documentation gives for the highest throughput: jobs added in batches, 24 jobs at
 // once, a local queue of 500, batched completion. A process of its own.
 
 import { Logger, makeWorkerUtils, type Runner, run, type WorkerUtils } from 'graphile-worker';

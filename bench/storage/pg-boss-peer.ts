@@ -1,4 +1,4 @@
-// pg-boss with the settings its documentation gives for many jobs: inserted in batches, fetched and completed in batches
+// The peer pg-boss, with the settings its documentation gives for many jobs: inserted in batches, fetched and completed in batches
 // of 1 000 by two loops that never pause, no supervision or scheduling beside. A process of its own.
 
 import PgBoss from 'pg-boss';

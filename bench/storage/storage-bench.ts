@@ -8,11 +8,11 @@ import { roles } from '../../actors/definitions.ts';
 import type { QueueName } from '../../actors/job.ts';
 import {
   type CommitReply,
-  laneOf,
   type StorageMessage,
   type StorageStats,
   storageKind,
 } from '../../actors/storage/contract.ts';
+import { StorageLanes } from '../../actors/storage-lanes.ts';
 import type { ThreadData } from '../../actors/thread-data.ts';
 import { type ActorLog, formatConfigFaults, loadConfig, type Runtime, startRuntime } from '../../runtime/index.ts';
 import type { Cleanup } from '../../test/support/cleanup.ts';
@@ -71,6 +71,7 @@ export class StorageBench {
       disorder: [],
       onDone: () => undefined,
       slots: { gw: options.settings.processor.slots, rt: options.settings.router.slots },
+      lanes: options.settings.storage.lanes,
     };
     const threadData: ThreadData = {
       settings: options.settings,
@@ -102,13 +103,12 @@ export class StorageBench {
     this.partitions = Array.from({ length: this.#options.partitions }, (_, index) => `partition-${first + index}`);
   }
 
-  /** Frames of `rowsPerFrame` rows, partitions taking turns; one after the other when there are several lanes. */
-  frames(queue: QueueName, rowsPerFrame: number, eventBytes: number): RowFrame[] {
-    const { partitions } = this;
-    const lanes = [...new Set(partitions.map((partition) => laneOf(queue, partition)))];
-    return lanes.map((lane) => {
-      const own = partitions.filter((partition) => laneOf(queue, partition) === lane);
-      return { lane, ...encodeRows(own, rowsPerFrame, eventBytes) };
+  /** A frame of `rowsPerFrame` rows for each lane; partitions take turns in it. */
+  frames(rowsPerFrame: number, eventBytes: number): RowFrame[] {
+    const { lanes } = this.#options.settings.storage;
+    return Array.from({ length: Math.min(lanes, this.partitions.length) }, (_, lane) => {
+      const own = this.partitions.filter((_partition, index) => index % lanes === lane);
+      return { lane: String(lane), ...encodeRows(own, rowsPerFrame, eventBytes) };
     });
   }
 
@@ -125,9 +125,8 @@ export class StorageBench {
     if (reply.kind !== 'committed') throw new Error(`expected a commit, got ${JSON.stringify(reply)}`);
   }
 
-  /** The first lane's: its Postgres facts are everybody's. */
   stats(): Promise<StorageStats> {
-    return this.#storage(laneOf('gw', 'partition-0')).ask<StorageStats>({ kind: 'getStats' }, { timeoutMs: replyMs });
+    return new StorageLanes(this.#options.settings.storage.lanes, (lane) => this.#storage(lane)).stats();
   }
 
   async checks(): Promise<Check[]> {

@@ -28,6 +28,7 @@ export interface ConsumerControl {
   disorder: string[];
   onDone(): void;
   slots: Readonly<Record<ConsumedQueue, number>>;
+  lanes: number;
 }
 
 const commitTimeoutMs = 120_000;
@@ -44,6 +45,7 @@ export function consumerDefinition(queue: ConsumedQueue, control: ConsumerContro
     create(context) {
       const session = new PartitionSession<never>(context, {
         queue,
+        lanes: control.lanes,
         slots: control.slots[queue],
         budget,
         commitTimeoutMs,

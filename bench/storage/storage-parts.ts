@@ -28,7 +28,7 @@ export async function measureCopy(ground: StorageGround): Promise<void> {
       // Nobody takes the jobs while they are stored; afterwards they are drained, so that nothing piles up.
       bench.consumers.isOpen = false;
       bench.renewPartitions();
-      const frames = bench.frames('gw', groupRows, options.eventBytes);
+      const frames = bench.frames(groupRows, options.eventBytes);
       const beganAt = performance.now();
       const jobs = await storeJobs(bench, 'gw', frames, options.jobs);
       const rate = (jobs / (performance.now() - beganAt)) * 1000;
@@ -59,7 +59,7 @@ export async function measureBacklog(ground: StorageGround): Promise<void> {
   for (let round = 1; round <= options.rounds; round += 1) {
     say(`round ${round}: store to done beside the backlog`);
     const before = await ground.startBench({ partitions: options.backlogPartitions });
-    const frames = before.frames('gw', options.submissionRows, options.eventBytes);
+    const frames = before.frames(options.submissionRows, options.eventBytes);
     cycle.push(await cycleRate(before, frames, options));
     // Partitions that are open would take the backlog as it comes: a new engine knows of no consumer.
     await before.stop();
@@ -85,7 +85,7 @@ export async function measureWal(ground: StorageGround): Promise<void> {
   const { options, result, say } = ground;
   const bench = await ground.startBench();
   bench.consumers.forward = routerParameters();
-  const frames = bench.frames('gw', options.submissionRows, options.eventBytes);
+  const frames = bench.frames(options.submissionRows, options.eventBytes);
   const [bytesPerJob, share]: [number[], number[]] = [[], []];
   for (let round = 0; round <= options.rounds; round += 1) {
     say(`round ${round}: WAL of a delivery`);
@@ -109,7 +109,7 @@ export async function measureWal(ground: StorageGround): Promise<void> {
 export async function measureCommit(ground: StorageGround): Promise<void> {
   const { bare, options, result, say } = ground;
   const bench = await ground.startBench();
-  const [frame] = bench.frames('gw', 1, options.eventBytes);
+  const [frame] = bench.frames(1, options.eventBytes);
   if (frame === undefined) return;
   const payload = Buffer.from(payloadOf(options.eventBytes));
   const product = new LatencyHistogram();

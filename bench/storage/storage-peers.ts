@@ -19,7 +19,7 @@ const orders: readonly PeerOrder['order'][] = ['together', 'first'];
 export async function measureCycle(ground: StorageGround): Promise<void> {
   const { options, result, say } = ground;
   const bench = await ground.startBench();
-  const frames = bench.frames('gw', options.submissionRows, options.eventBytes);
+  const frames = bench.frames(options.submissionRows, options.eventBytes);
   const ours = 'S2 store, hand-off, done';
   const measures: Measure[] = [{ name: ours, run: () => cycleRate(bench, frames, options) }];
   const started: BenchProcess[] = [];

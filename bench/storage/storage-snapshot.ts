@@ -14,7 +14,7 @@ const hotTables = '^((gw|rt|batch_rt)_(l[0-9]+_)?(jobs|status)|sluice_ledger(_l[
 export async function measureSnapshot(ground: StorageGround): Promise<void> {
   const { options, result, say } = ground;
   const bench = await ground.startBench();
-  const frames = bench.frames('gw', options.submissionRows, options.eventBytes);
+  const frames = bench.frames(options.submissionRows, options.eventBytes);
   await cycleRate(bench, frames, options);
   const [quiet, held]: [number[], number[]] = [[], []];
   for (let round = 1; round <= options.rounds; round += 1) {
