@@ -67,9 +67,10 @@ export function engineReason(setting: string, fallbackReason: string): string {
 
 /** Host, port and database of the operator's server, without user and password. */
 export function serverPlace(url: string): string {
-  if (!URL.canParse(url)) return 'your server';
-  const { host, pathname } = new URL(url);
-  return `${host}${pathname}`;
+  const whole = url.replace('@/', '@socket/');
+  if (!URL.canParse(whole)) return 'your server';
+  const { host, pathname, searchParams } = new URL(whole);
+  return `${searchParams.get('host') ?? host}${pathname}`;
 }
 
 function durabilityText({ fsync, synchronousCommit }: BannerFacts['postgres']): string {

@@ -113,6 +113,7 @@ function isHttpUrl(url: string): boolean {
   return /^https?:\/\/./.test(url) && URL.canParse(url);
 }
 
+/** A user without a host (`postgres://user@/database?host=/run/postgresql`, a unix socket) is no URL to the letter. */
 function isPostgresUrl(url: string): boolean {
-  return /^postgres(ql)?:\/\/./.test(url) && URL.canParse(url);
+  return /^postgres(ql)?:\/\/./.test(url) && URL.canParse(url.replace('@/', '@socket/'));
 }

@@ -100,6 +100,7 @@ test('accepts free ports everywhere, other loopback names, and any receiver port
     ['--admin.host=::1'],
     ['--admin.host=0.0.0.0', '--admin.token=secret'],
     ['--admin.host=localhost'],
+    ['--postgres.url=postgres://anna@/events?host=/run/postgresql'],
     ['--workspace.file=w.json', '--starter.receiverPort=8080'],
   ];
   for (const flags of good) assert.ok(loadConfig(settingsSchema, { ...sources, flags }).ok, flags.join(' '));
@@ -160,5 +161,6 @@ test('tells why this HTTP engine serves', () => {
 
 test("tells the place of the operator's server without its password", () => {
   assert.equal(serverPlace('postgres://anna:secret@db.example:5433/events?sslmode=require'), 'db.example:5433/events');
+  assert.equal(serverPlace('postgres://anna@/events?host=/run/postgresql&port=5432'), '/run/postgresql/events');
   assert.equal(serverPlace('no URL'), 'your server');
 });

@@ -1,5 +1,6 @@
 // Real PostgreSQL for tests: one embedded server per checkout, shared by every test process, and a database of its own
-// for each test, cloned from a migrated template. The shared server runs with fsync off, which only a server whose
+// for each test, cloned from a migrated template. SLUICE_TEST_POSTGRES_URL names another server in its place, of whatever
+// version, by a role that may create databases. The shared server runs with fsync off, which only a server whose
 // data nobody wants may do; tests that kill PostgreSQL or look at durability start one of their own.
 
 import { spawn } from 'node:child_process';
@@ -62,18 +63,25 @@ export const sharedServerSettings = {
 };
 
 const temporaryFolders = new Set<string>();
-let sharedServer: Promise<EmbeddedPostgres> | undefined;
+let sharedServer: Promise<SharedServer> | undefined;
+
+/** Where tests get their databases. */
+interface SharedServer {
+  address(database: string): PostgresAddress;
+  url(database: string): string;
+}
 
 /** A database with all migrations applied (`empty`: with none), dropped after the test; leaked sessions fail it. */
 export async function testDatabase(t: TestScope, options: { empty?: boolean } = {}): Promise<TestDatabase> {
-  sharedServer ??= startSharedServer();
+  const foreign = process.env.SLUICE_TEST_POSTGRES_URL ?? '';
+  sharedServer ??= foreign === '' ? startSharedServer() : Promise.resolve(foreignServer(foreign));
   const server = await sharedServer;
-  const admin = openPostgres({ address: server.address, applicationName: 'test set-up', poolMax: 1 });
+  const admin = openPostgres({ address: server.address('postgres'), applicationName: 'test set-up', poolMax: 1 });
   const name = `test_${process.pid}_${randomBytes(4).toString('hex')}`;
   const template = options.empty === true ? 'template0' : await ensureTemplate(server, admin);
-  await admin.query(`CREATE DATABASE ${name} TEMPLATE ${template} STRATEGY file_copy`);
+  await createDatabase(admin, name, template);
 
-  const address = { socketDir: server.socketDir, port: server.port, user: server.user, database: name };
+  const address = server.address(name);
   const cleanups: (() => void | Promise<void>)[] = [];
   t.after(async () => {
     for (const cleanup of cleanups.reverse()) await cleanup();
@@ -85,7 +93,7 @@ export async function testDatabase(t: TestScope, options: { empty?: boolean } = 
   });
   return {
     address,
-    url: `postgres://${server.user}@/${name}?host=${encodeURIComponent(server.socketDir)}&port=${server.port}`,
+    url: server.url(name),
     name,
     open: (postgresOptions = {}) => {
       const postgres = openPostgres({ address, applicationName: 'test', ...postgresOptions });
@@ -96,6 +104,20 @@ export async function testDatabase(t: TestScope, options: { empty?: boolean } = 
       cleanups.push(work);
     },
   };
+}
+
+/** Copying the files of a small template is much cheaper than logging it; servers before 15 do nothing else. */
+async function createDatabase(admin: Postgres, name: string, template: string): Promise<void> {
+  const { rows } = await admin.query<{ major: number }>(
+    "SELECT current_setting('server_version_num')::int / 10000 AS major",
+  );
+  const strategy = (rows[0]?.major ?? 0) >= 15 ? 'STRATEGY file_copy' : '';
+  await admin.query(`CREATE DATABASE ${name} TEMPLATE ${template} ${strategy}`);
+}
+
+function foreignServer(text: string): SharedServer {
+  const url = (database: string): string => Object.assign(new URL(text), { pathname: `/${database}` }).href;
+  return { url, address: (database) => ({ url: url(database) }) };
 }
 
 /** A server of the test's own, with fsync on, in a folder of its own: kill it, stop it, start it again. */
@@ -146,7 +168,7 @@ export function sharedServerUsers(): string {
   return join(sharedServerFolder(), 'users');
 }
 
-async function startSharedServer(): Promise<EmbeddedPostgres> {
+async function startSharedServer(): Promise<SharedServer> {
   const dataDir = sharedServerFolder();
   mkdirSync(dataDir, { recursive: true, mode: 0o711 });
   chmodSync(dataDir, 0o711);
@@ -162,11 +184,15 @@ async function startSharedServer(): Promise<EmbeddedPostgres> {
   });
   const reaper = fileURLToPath(new URL('./database-reaper.js', import.meta.url));
   spawn(process.execPath, [reaper], { cwd: '/', detached: true, stdio: 'ignore' }).unref();
-  return server;
+  const { socketDir, port, user } = server;
+  return {
+    address: (database) => ({ socketDir, port, user, database }),
+    url: (database) => `postgres://${user}@/${database}?host=${encodeURIComponent(socketDir)}&port=${port}`,
+  };
 }
 
 /** Named after its content, so that a changed migration gets a new one. */
-async function ensureTemplate(server: EmbeddedPostgres, admin: Postgres): Promise<string> {
+async function ensureTemplate(server: SharedServer, admin: Postgres): Promise<string> {
   const folder = join(repositoryRoot(), 'actors', 'storage', 'migrations');
   const content = createHash('sha256');
   for (const file of readdirSync(folder).sort()) content.update(file).update(readFileSync(join(folder, file)));
@@ -179,12 +205,7 @@ async function ensureTemplate(server: EmbeddedPostgres, admin: Postgres): Promis
       const unfinished = `${template}_new`;
       await session.query(`DROP DATABASE IF EXISTS ${unfinished} WITH (FORCE)`);
       await session.query(`CREATE DATABASE ${unfinished} TEMPLATE template0`);
-      await migrateDatabase({
-        socketDir: server.socketDir,
-        port: server.port,
-        user: server.user,
-        database: unfinished,
-      });
+      await migrateDatabase(server.address(unfinished));
       await session.query(`ALTER DATABASE ${unfinished} RENAME TO ${template}`);
       return template;
     } finally {
