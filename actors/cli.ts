@@ -32,6 +32,7 @@ export interface LedgerParameters {
 
 export type CommandLine =
   | ({ command: 'start' | 'check-config' } & SettingsParameters)
+  | ({ command: 'doctor'; json: boolean } & SettingsParameters)
   | ({ command: 'ledger' } & LedgerParameters & SettingsParameters)
   | ({ command: 'migrate'; to: number | undefined; status: boolean } & SettingsParameters)
   | { command: 'config-docs'; write: boolean }
@@ -43,6 +44,7 @@ export const helpText = `Sluice: accepts events, keeps them, delivers them in or
 Usage:
   sluice start [--config FILE] [--section.setting=value ...]
   sluice check-config [--config FILE] [--section.setting=value ...]
+  sluice doctor [--json]
   sluice ledger [--since TIME] [--source ID] [--by-minute] [--json]
   sluice migrate [--to VERSION] [--status]
   sluice config-docs [--write]
@@ -51,18 +53,19 @@ Usage:
 Commands:
   start         run until SIGTERM or SIGINT; a second signal cuts the drain short
   check-config  read all settings and the workspace file, list every fault, start nothing
+  doctor        look at everything a start needs and say what to mend; 1 when something must be mended
   ledger        show that what came in is what went out or waits; 1 when it is not
   migrate       bring the database to the newest version, or to VERSION, also an older one; --status lists them
   config-docs   print the table of all settings; --write puts it into README.md
 
-ledger and migrate take --config and settings like start. TIME is ISO 8601 (2026-01-31T10:00Z) or an age: 90m,
+doctor, ledger and migrate take --config and settings like start. TIME is ISO 8601 (2026-01-31T10:00Z) or an age: 90m,
 24h, 7d.
 
 Settings come from ./sluice.yaml (or --config FILE, or SLUICE_CONFIG), then the environment
 (gateway.port is SLUICE_GATEWAY_PORT), then flags (--gateway.port=8080). The later wins.
 
 Exit codes:
-  0 all well   1 drain cut short, or something found by ledger   64 wrong usage   69 something needed is unavailable   78 bad configuration
+  0 all well   1 drain cut short, or something found by doctor or ledger   64 wrong usage   69 something needed is unavailable   78 bad configuration
 `;
 
 /** `parameters`: what follows the program's name. */
@@ -72,6 +75,7 @@ export function parseCommandLine(parameters: readonly string[], nowMs: number): 
   switch (command) {
     case 'start':
     case 'check-config':
+    case 'doctor':
     case 'ledger':
     case 'migrate':
       return withOwnOptions(command, rest, nowMs);
@@ -95,12 +99,13 @@ export function parseCommandLine(parameters: readonly string[], nowMs: number): 
   }
 }
 
-type SettingsCommand = 'start' | 'check-config' | 'ledger' | 'migrate';
+type SettingsCommand = 'start' | 'check-config' | 'doctor' | 'ledger' | 'migrate';
 
 /** Options that are the command's own, and whether a value follows; everything else is a setting. */
 const ownOptions: Readonly<Record<SettingsCommand, Readonly<Record<string, 'switch' | 'value'>>>> = {
   start: {},
   'check-config': {},
+  doctor: { json: 'switch' },
   ledger: { json: 'switch', 'by-minute': 'switch', since: 'value', source: 'value' },
   migrate: { status: 'switch', to: 'value' },
 };
@@ -142,6 +147,8 @@ function commandOf(
   nowMs: number,
 ): CommandLine {
   switch (command) {
+    case 'doctor':
+      return { command, json: given.has('json'), ...settings };
     case 'ledger': {
       const since = given.get('since');
       const sinceMinute = since === undefined ? undefined : readSinceMinute(since, nowMs);

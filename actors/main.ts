@@ -11,6 +11,7 @@ import { type CommandDatabase, type CommandDatabaseOptions, withCommandDatabase 
 import type { Settings } from './config.ts';
 import { configTable, withConfigTable } from './config-docs.ts';
 import { readSettings, type SettingsRequest } from './config-file.ts';
+import { runDoctorCommand } from './doctor-command.ts';
 import { runLedgerCommand } from './ledger-command.ts';
 import { createLog } from './log.ts';
 import { runMigrateCommand } from './migrate-command.ts';
@@ -53,6 +54,8 @@ async function main(parameters: readonly string[]): Promise<number> {
     }
     case 'start':
       return start(requestOf(commandLine));
+    case 'doctor':
+      return doctor(requestOf(commandLine), commandLine.json);
     case 'ledger':
       return withDatabase(requestOf(commandLine), { statementTimeoutMs: ledgerTimeoutMs }, async (database) => {
         const { exitCode, out } = await runLedgerCommand(commandLine, database);
@@ -87,6 +90,30 @@ async function start(request: SettingsRequest): Promise<number> {
     return await runUntilStopped(settings, checks);
   } catch (error) {
     return reportFailedStart(error);
+  } finally {
+    clearInterval(alive);
+  }
+}
+
+async function doctor(request: SettingsRequest, json: boolean): Promise<number> {
+  const read = readSettings(request);
+  if (!read.ok) {
+    process.stderr.write(formatConfigFaults(read.faults));
+    return exitCodes.badConfig;
+  }
+  const alive = setInterval(() => undefined, 60_000);
+  try {
+    const { exitCode, out } = await runDoctorCommand({
+      settings: read.settings,
+      log: createLog({ ...read.settings.log, level: 'error' }, 'main'),
+      json,
+      version: programVersion(),
+      nodeVersion: process.version,
+      nowMs: () => Date.now(),
+      monotonicMs: () => performance.now(),
+    });
+    process.stdout.write(out);
+    return exitCode;
   } finally {
     clearInterval(alive);
   }

@@ -7,9 +7,11 @@ import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import type { Settings } from './config.ts';
 
-export type StartCheck =
+/** `name`: what was looked at. */
+export type StartCheck = { name: string } & (
   | { ok: true /** What was found, for the banner. */; text: string }
-  | { ok: false; problem: string; fix: string };
+  | { ok: false; problem: string; fix: string /** Of the system's error, or ''. */; code: string }
+);
 
 const mebibyte = 1024 * 1024;
 /** Postgres needs room for its WAL before the first event is even there. */
@@ -50,13 +52,11 @@ async function checkFolder(folder: string): Promise<StartCheck> {
       await file.close();
       await rm(probe, { force: true });
     }
-    return { ok: true, text: `data folder ${folder} is writable` };
+    return { name: 'data folder', ok: true, text: `data folder ${folder} is writable` };
   } catch (error) {
-    return {
-      ok: false,
-      problem: `The data folder ${folder} cannot be written (${codeOf(error)}).`,
-      fix: folderFix(codeOf(error)),
-    };
+    const code = codeOf(error);
+    const problem = `The data folder ${folder} cannot be written (${code}).`;
+    return { name: 'data folder', ok: false, problem, fix: folderFix(code), code };
   }
 }
 
@@ -78,9 +78,9 @@ function folderFix(code: string): string {
 async function checkDisk(folder: string): Promise<StartCheck> {
   const { bavail, bsize } = await statfs(folder);
   const freeBytes = bavail * bsize;
-  if (freeBytes >= diskBytesFreeMin) return { ok: true, text: `${sizeText(freeBytes)} of disk free` };
+  if (freeBytes >= diskBytesFreeMin) return { name: 'disk', ok: true, text: `${sizeText(freeBytes)} of disk free` };
   const problem = `Only ${sizeText(freeBytes)} are free on the disk of the data folder ${folder}, ${sizeText(diskBytesFreeMin)} are needed.`;
-  return { ok: false, problem, fix: folderFix('ENOSPC') };
+  return { name: 'disk', ok: false, problem, fix: folderFix('ENOSPC'), code: 'ENOSPC' };
 }
 
 interface PortToCheck {
@@ -92,15 +92,17 @@ interface PortToCheck {
 
 /** By a trial: a server that shares its port with others would not notice them itself. */
 function checkPort({ what, host, port, setting }: PortToCheck): Promise<StartCheck> {
-  if (port === 0) return Promise.resolve({ ok: true, text: `${what} port will be a free one` });
+  const name = `${what} port`;
+  if (port === 0) return Promise.resolve({ name, ok: true, text: `${what} port will be a free one` });
   return new Promise((settle) => {
     const server = createServer();
     server.once('error', (error) => {
       const code = codeOf(error);
-      settle({ ok: false, problem: portProblem(code, `${host}:${port}`, what), fix: portFix(code, what, setting) });
+      const problem = portProblem(code, `${host}:${port}`, what);
+      settle({ name, ok: false, problem, fix: portFix(code, what, setting), code });
     });
     server.listen({ host, port, exclusive: true }, () => {
-      server.close(() => settle({ ok: true, text: `${what} port ${port} is free` }));
+      server.close(() => settle({ name, ok: true, text: `${what} port ${port} is free` }));
     });
   });
 }

@@ -15,3 +15,9 @@ export async function listenHttp(options: HttpListenOptions): Promise<HttpServer
   if (options.engine === 'uws') throw loaded.error;
   return await listenNode(options, loaded.error.message);
 }
+
+/** Why the fast engine cannot serve here; '' when it can. */
+export async function fastEngineProblem(): Promise<string> {
+  const loaded = await loadUws();
+  return loaded.ok ? '' : loaded.error.message;
+}

@@ -125,7 +125,8 @@ interface StatusRow {
 
 /**
  * What ended, and of every job that did not the newest attempt only, without what the destination said: a destination
- * that was dead for a day leaves gigabytes of that, and nobody asks for it again.
+ * that was dead for a day leaves gigabytes of that, and nobody asks for it again. Of two in the same millisecond (a job
+ * that failed and then waits) the one that was written later counts: rows are only ever added, so `ctid` tells.
  */
 async function readStatuses(session: PostgresSession, dataset: Dataset, found: Map<string, Found>): Promise<void> {
   const ms = (column: string): string => `coalesce(floor(extract(epoch from ${column}) * 1000), 0)::bigint`;
@@ -133,7 +134,7 @@ async function readStatuses(session: PostgresSession, dataset: Dataset, found: M
   const { rows } = await session.query<StatusRow>(
     `with newest as (
        select distinct on (partition, job_id) ${columns} from ${statusTable(dataset)} where state in ('failed', 'waiting')
-       order by partition, job_id, attempt desc, exec_time desc
+       order by partition, job_id, attempt desc, exec_time desc, ctid desc
      )
      select partition, after_id, job_id, jobs, state, attempt, code, ${ms('exec_time')} as exec_ms,
             ${ms('retry_time')} as retry_ms, ${ms('first_attempted_at')} as first_ms

@@ -26,8 +26,14 @@ test('reads commands, their file and their flags', () => {
   for (const version of ['--version', '-v', 'version']) assert.equal(parseCommandLine([version]).command, 'version');
 });
 
-test('reads what ledger and migrate take beside settings', () => {
+test('reads what doctor, ledger and migrate take beside settings', () => {
   const flags = ['--data.dir=x'];
+  assert.deepEqual(parseCommandLine(['doctor', '--json', ...flags]), {
+    command: 'doctor',
+    json: true,
+    configPath: undefined,
+    flags,
+  });
   assert.deepEqual(parseCommandLine(['ledger', '--since', '2h', '--source=s1', '--by-minute', ...flags]), {
     command: 'ledger',
     json: false,
@@ -57,6 +63,7 @@ test('says what is wrong with a command line it cannot use', () => {
     ['start', '--config', '--x'],
     ['config-docs', 'x'],
     ['ledger', '--json=yes'],
+    ['doctor', '--json=yes'],
     ['ledger', '--since', 'yesterday'],
     ['migrate', '--to', 'newest'],
   ]) {
