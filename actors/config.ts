@@ -4,6 +4,7 @@
 // passed down.
 
 import { type ConfigOf, defineConfig } from '../runtime/index.ts';
+import { parseProxies, trustedProxiesExpected } from './gateway/client-address.ts';
 import { parseSplits, splitsExpected } from './isolation.ts';
 import { egressSettings } from './settings/egress.ts';
 import { gatewaySettings, httpSettings } from './settings/gateway.ts';
@@ -84,6 +85,11 @@ export const settingsSchema = defineConfig(
       paths: ['router.shards'],
       expected: splitsExpected,
       holds: ({ router }) => parseSplits(router.shards) !== undefined,
+    },
+    {
+      paths: ['gateway.trustedProxies'],
+      expected: trustedProxiesExpected,
+      holds: ({ gateway }) => parseProxies(gateway.trustedProxies) !== undefined,
     },
     {
       paths: ['router.retryBackoffMsMin', 'router.retryBackoffMsMax'],

@@ -7,6 +7,7 @@ import type { AdminRoute, ReadinessProbe } from './admin/contract.ts';
 import type { Database } from './database.ts';
 import type { DiskWatch } from './disk-watch.ts';
 import type { ProgramOptions } from './program-contract.ts';
+import type { ProgramGateway } from './program-gateway.ts';
 import type { ProgramServices } from './program-services.ts';
 import { collectStatus, type LastErrors } from './status.ts';
 import type { StorageLanes } from './storage-lanes.ts';
@@ -23,6 +24,7 @@ export interface ProgramParts {
   disk(): DiskWatch | undefined;
   services: ProgramServices;
   metricsExport(): MetricsExport | undefined;
+  gateway(): ProgramGateway | undefined;
 }
 
 export function openProgramAdmin(parts: ProgramParts): Promise<AdminServer> {
@@ -52,13 +54,16 @@ export function openProgramAdmin(parts: ProgramParts): Promise<AdminServer> {
 }
 
 /** Routes of the parts, each made by the part itself. */
-function routesOf({ services }: ProgramParts): AdminRoute[] {
-  return services.routes;
+function routesOf(parts: ProgramParts): AdminRoute[] {
+  return [...parts.services.routes, ...(parts.gateway()?.adminRoutes ?? [])];
 }
 
 function probesOf(parts: ProgramParts): ReadinessProbe[] {
   return [
-    { name: 'gateway', check: () => (parts.isDraining() ? 'the program is draining' : undefined) },
+    {
+      name: 'gateway',
+      check: () => (parts.isDraining() ? 'the program is draining' : parts.gateway()?.refusing || undefined),
+    },
     {
       name: 'storage',
       // Draining has a reason of its own, and a storage actor that has stopped would only count a dead letter.

@@ -22,11 +22,11 @@ import { engineReason, serverPlace, startBanner } from './banner.ts';
 import { type Database, openDatabase } from './database.ts';
 import { roles } from './definitions.ts';
 import { DiskWatch } from './disk-watch.ts';
-import { type Gateway, startGateway } from './gateway/gateway.ts';
 import { collectMetrics } from './metrics-collect.ts';
 import { processDefinition } from './process-actor.ts';
 import { openProgramAdmin } from './program-admin.ts';
 import type { Program, ProgramOptions } from './program-contract.ts';
+import { type ProgramGateway, startProgramGateway } from './program-gateway.ts';
 import { ProgramServices } from './program-services.ts';
 import type { BackendConfig } from './services/backend-config.ts';
 import { StartError } from './start-error.ts';
@@ -70,7 +70,7 @@ class RunningProgram implements Program {
   #storage: StorageLanes | undefined;
   #tracing: ThreadTracing | undefined;
   #metricsExport: MetricsExport | undefined;
-  #gateway: Gateway | undefined;
+  #gateway: ProgramGateway | undefined;
   #admin: AdminServer | undefined;
   #draining = false;
   #drained: Promise<boolean> | undefined;
@@ -114,16 +114,18 @@ class RunningProgram implements Program {
       log: this.#log,
       clock,
     });
-    this.#gateway = await startGateway({
+    this.#gateway = await startProgramGateway({
       settings,
+      version: this.#options.version,
       workspace: this.#services.holder,
+      postgres: database.address,
       storage: storageRef,
       telemetry: { metrics: this.#metrics, tracing },
       log: this.#log,
       seams: this.#seams,
-      newMessageId: randomUUID,
       databaseUp: () => this.#databaseUp,
       diskLow: () => this.#disk?.isLow === true,
+      onDrained: async () => {},
     });
     this.#admin = await openProgramAdmin({
       options: { ...this.#options, log: this.#log },
@@ -136,6 +138,7 @@ class RunningProgram implements Program {
       disk: () => this.#disk,
       services: this.#services,
       metricsExport: () => this.#metricsExport,
+      gateway: () => this.#gateway,
     });
     this.#watchDatabase(database);
     for (const warning of database.warnings) this.#log.warn({}, warning);

@@ -6,6 +6,8 @@ import type { WorkspaceStatus } from '../services/backend-config.ts';
 import type { ServiceStatus } from '../services/service-health.ts';
 import type { StorageStats } from '../storage/contract.ts';
 
+export { credentialsOf, isSecret } from './access.ts';
+
 export interface StatusReport {
   program: { version: string; nodeVersion: string; pid: number; startedAtMs: number; nowMs: number };
   ready: boolean;

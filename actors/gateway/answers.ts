@@ -8,6 +8,15 @@ export interface Answer {
   readonly body: string;
 }
 
+/** What became of one event, for clients that ask. */
+export interface EventVerdict {
+  index: number;
+  /** '' for an event that has none and was not accepted. */
+  messageId: string;
+  ok: boolean;
+  reason?: string;
+}
+
 const plainText = { 'Content-Type': 'text/plain; charset=utf-8' };
 const errorHeaders: HttpHeaders = Object.freeze({ ...plainText, 'X-Content-Type-Options': 'nosniff' });
 const busyHeaders: HttpHeaders = Object.freeze({ ...errorHeaders, 'Retry-After': '1' });
@@ -25,8 +34,19 @@ export const answers = Object.freeze({
   notAnEvent: refusal(400, 'event is not a valid rudder event'),
   noIdentity: refusal(400, 'request neither has anonymousId nor userId'),
   noWriteKey: refusal(401, 'failed to read writekey from header'),
+  noQueryWriteKey: refusal(401, 'failed to read writekey from query params'),
   invalidWriteKey: refusal(401, 'invalid write key'),
+  noSourceId: refusal(401, 'failed to read source id from header'),
+  invalidSourceId: refusal(401, 'invalid source id'),
+  invalidReplaySource: refusal(401, 'invalid replay source'),
+  noAdminToken: refusal(401, 'invalid admin token', {
+    ...errorHeaders,
+    'WWW-Authenticate': 'Basic realm="Sluice internal"',
+  }),
+  invalidDestinationId: refusal(400, 'invalid destination id'),
+  noDestinationId: refusal(400, 'failed to read destination id from header'),
   sourceDisabled: refusal(404, 'source is disabled'),
+  destinationDisabled: refusal(404, 'destination is disabled'),
   unknownRoute: refusal(404, '404 page not found'),
   tooLarge: refusal(413, 'request size exceeds max limit'),
   unreadableBody: refusal(500, 'failed to read body from request'),
@@ -40,7 +60,22 @@ export function methodNotAllowed(allowed: string): Answer {
   return refusal(405, 'method not allowed', { ...errorHeaders, Allow: allowed });
 }
 
-export function jsonAnswer(value: unknown): Answer {
-  const headers = { 'Content-Type': 'application/json; charset=utf-8' };
-  return { status: 200, headers, body: JSON.stringify(value) };
+/** A refusal with a text of its own, whose clients are told to come back when the status says so. */
+export function refusalOf(status: number, text: string): Answer {
+  return refusal(status, text, status === 429 || status === 503 ? busyHeaders : errorHeaders);
+}
+
+export function jsonAnswer(value: unknown, status = 200, headers: HttpHeaders = {}): Answer {
+  const all = { 'Content-Type': 'application/json; charset=utf-8', ...headers };
+  return { status, headers: all, body: JSON.stringify(value) };
+}
+
+export function textAnswer(status: number, type: string, body: string): Answer {
+  return Object.freeze({ status, headers: Object.freeze({ 'Content-Type': type }), body });
+}
+
+/** For clients that ask with `X-Sluice-Verdicts: 1`. */
+export function verdictsAnswer(status: number, verdicts: readonly EventVerdict[]): Answer {
+  const accepted = verdicts.filter(({ ok }) => ok).length;
+  return jsonAnswer({ accepted, rejected: verdicts.length - accepted, verdicts }, status);
 }

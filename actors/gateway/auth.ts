@@ -1,5 +1,5 @@
-// From the Authorization header to the source it belongs to: HTTP Basic, the user name is the write key and the
-// password is ignored.
+// From what a request carries to the source it belongs to. Applications send HTTP Basic, whose user name is the write key
+// and whose password is ignored; pixels, beacons and webhooks the write key in the query; our own services a source id.
 //
 // Keys are found through the hash of the whole header or key (seeded per process), never compared with a prefix of a
 // stored one, so the time an answer takes says nothing about how close a guess was.
@@ -38,15 +38,46 @@ export class WriteKeyAuth {
     return outcome;
   }
 
+  /** The query's `writeKey`, for clients that cannot send headers. */
+  authenticateQuery(query: string): AuthOutcome {
+    const writeKey = new URLSearchParams(query).get('writeKey') ?? '';
+    if (writeKey === '') return { ok: false, answer: answers.noQueryWriteKey };
+    return this.#enabled(this.#workspace.current.sourceByWriteKey(writeKey), answers.invalidWriteKey);
+  }
+
+  /** The query's write key wins over that of the header; only webhook sources take webhooks. */
+  authenticateWebhook(query: string, authorization: string): AuthOutcome {
+    const writeKey = new URLSearchParams(query).get('writeKey') ?? '';
+    const found = writeKey === '' ? readWriteKey(authorization) : writeKey;
+    if (found === '') return { ok: false, answer: answers.noQueryWriteKey };
+    const source = this.#workspace.current.sourceByWriteKey(found);
+    const isWebhook = source?.sourceDefinition.category === 'webhook';
+    return this.#enabled(isWebhook ? source : undefined, answers.invalidWriteKey);
+  }
+
+  authenticateSourceId(sourceId: string): AuthOutcome {
+    if (sourceId === '') return { ok: false, answer: answers.noSourceId };
+    return this.#enabled(this.#workspace.current.sourceById(sourceId), answers.invalidSourceId);
+  }
+
+  /** Only a source that stands for another one takes its events a second time. */
+  authenticateReplay(sourceId: string): AuthOutcome {
+    const outcome = this.authenticateSourceId(sourceId);
+    if (!outcome.ok || (outcome.source.originalId ?? '') !== '') return outcome;
+    return { ok: false, answer: answers.invalidReplaySource };
+  }
+
   #lookUp(authorization: string): AuthOutcome {
     const writeKey = readWriteKey(authorization);
     if (writeKey === '') return { ok: false, answer: answers.noWriteKey };
+    return this.#enabled(this.#index.sourceByWriteKey(writeKey), answers.invalidWriteKey);
+  }
+
+  #enabled(source: SourceConfig | undefined, unknown: Answer): AuthOutcome {
     // Without any configuration nobody's key is wrong: clients that are told so throw their events away.
-    if (this.#index.snapshot.version === 0) return { ok: false, answer: answers.unavailable };
-    const source = this.#index.sourceByWriteKey(writeKey);
-    if (source === undefined) return { ok: false, answer: answers.invalidWriteKey };
-    if (!source.enabled) return { ok: false, answer: answers.sourceDisabled };
-    return { ok: true, source };
+    if (this.#workspace.current.snapshot.version === 0) return { ok: false, answer: answers.unavailable };
+    if (source === undefined) return { ok: false, answer: unknown };
+    return source.enabled ? { ok: true, source } : { ok: false, answer: answers.sourceDisabled };
   }
 }
 

@@ -1,11 +1,11 @@
-// From the events of one request to job rows: first all of them are checked, because one bad event refuses the whole
-// request, then each is filled in and appended. Nothing is kept between requests but scratch memory.
+// From the events of one request to job rows: first all of them are checked, each by itself, then the good ones are
+// filled in and appended. Nothing is kept between requests but scratch memory.
 
 import type { Shards } from '../../runtime/index.ts';
 import { type Job, userIdDelimiter } from '../job.ts';
 import type { JobRowWriter } from '../storage/job-row.ts';
-import { type Answer, answers } from './answers.ts';
-import { EventScanner, type Field, field, type ScanVerdict } from './event-scanner.ts';
+import { type Answer, answers, type EventVerdict } from './answers.ts';
+import { EventScanner, type Field, field, type ScanLimits, type ScanVerdict } from './event-scanner.ts';
 import { cleanText, idText, rawText, rudderIdOf, stringText } from './event-text.ts';
 import { byteAt, openBrace } from './json-grammar.ts';
 import { type FillIns, splice } from './splice.ts';
@@ -23,6 +23,10 @@ export interface RequestFacts {
   anonymousIdHeader: string;
   /** `type` every event gets; undefined in a batch. */
   type: string | undefined;
+  /** Filled with the message id of each row, when somebody wants to know. */
+  messageIds: string[] | undefined;
+  /** Replayed events were received when they say, not now. */
+  keepsReceivedAt: boolean;
 }
 
 /** Job-run ids a batch names in `context.sources` of its first event; '' = not named. */
@@ -44,14 +48,20 @@ const typesWithoutIdentity = new Set(['extract', 'record']);
 
 export interface EventRowsOptions {
   allowEventsWithoutIdentity: boolean;
+  limits?: ScanLimits & { eventBytesMax: number };
   newMessageId(): string;
 }
 
 /** One per thread: `read` overwrites what the last one found. */
 export class EventRows {
   readonly #options: EventRowsOptions;
-  readonly #scanner = new EventScanner();
+  readonly #scanner: EventScanner;
+  readonly #eventBytesMax: number;
   #body: Buffer = Buffer.alloc(0);
+  /** By event; undefined: it is good. */
+  readonly #refusals: (Answer | undefined)[] = [];
+  #goodCount = 0;
+  #firstRefusal: Answer | undefined;
   readonly #userIds: string[] = [];
   readonly #anonymousIds: string[] = [];
   /** Many requests share a millisecond. */
@@ -63,26 +73,51 @@ export class EventRows {
 
   constructor(options: EventRowsOptions) {
     this.#options = options;
+    this.#scanner = new EventScanner(options.limits);
+    this.#eventBytesMax = options.limits?.eventBytesMax ?? Number.MAX_SAFE_INTEGER;
   }
 
   get count(): number {
     return this.#scanner.count;
   }
 
-  /** The answer that refuses the request, or undefined when every event is good. */
+  /** Events that `write` will append. */
+  get goodCount(): number {
+    return this.#goodCount;
+  }
+
+  /** What is wrong with the first event that is not good; undefined when all are. */
+  get firstRefusal(): Answer | undefined {
+    return this.#firstRefusal;
+  }
+
+  /** The answer that refuses the request as a whole, whose events cannot be told apart; undefined when they can. */
   read(body: Buffer, type: string | undefined): Answer | undefined {
     this.#body = body;
     const answer = verdictAnswers[this.#scanner.scan(body, type === undefined ? 'batch' : 'single')];
     if (answer !== undefined) return answer;
+    this.#goodCount = 0;
+    this.#firstRefusal = undefined;
     for (let event = 0; event < this.#scanner.count; event += 1) {
-      if (byteAt(body, this.#scanner.start(event)) !== openBrace) return answers.notAnEvent;
-      const userId = this.#id(event, field.userId);
-      const anonymousId = this.#id(event, field.anonymousId);
-      if (userId === '' && anonymousId === '' && this.#needsIdentity(event, type)) return answers.noIdentity;
-      this.#userIds[event] = userId;
-      this.#anonymousIds[event] = anonymousId;
+      const refusal = this.#check(event, type);
+      this.#refusals[event] = refusal;
+      if (refusal === undefined) this.#goodCount += 1;
+      else this.#firstRefusal ??= refusal;
     }
     return undefined;
+  }
+
+  /** One verdict per event of the last `read`; good events get their message ids from `messageIds`, in order. */
+  verdicts(messageIds: readonly string[]): EventVerdict[] {
+    let row = 0;
+    return Array.from({ length: this.#scanner.count }, (_, index): EventVerdict => {
+      const refusal = this.#refusals[index];
+      if (refusal !== undefined) {
+        return { index, messageId: this.#messageIdOf(index), ok: false, reason: refusal.body.trimEnd() };
+      }
+      row += 1;
+      return { index, messageId: messageIds[row - 1] ?? '', ok: true };
+    });
   }
 
   jobRun(): JobRun {
@@ -94,7 +129,7 @@ export class EventRows {
     return { jobRunId: memberText(sources, 'job_run_id'), taskRunId: memberText(sources, 'task_run_id') };
   }
 
-  /** Appends one row per event of the last `read`. */
+  /** Appends one row per good event of the last `read`. */
   write(writer: JobRowWriter, facts: RequestFacts): void {
     const { shards, receivedAtMs, parameters } = facts;
     const job: Omit<Job, 'payload'> = {
@@ -113,7 +148,9 @@ export class EventRows {
       requestIpJson: facts.requestIpJson,
       messageId: undefined,
     };
+    const isAllGood = this.#firstRefusal === undefined;
     for (let event = 0; event < this.#scanner.count; event += 1) {
+      if (!isAllGood && this.#refusals[event] !== undefined) continue;
       const userId = this.#userIds[event] ?? '';
       const anonymousId = this.#anonymousIds[event] ?? '';
       fill.rudderId = this.#rudderId(userId, anonymousId);
@@ -121,8 +158,34 @@ export class EventRows {
       this.#setMessageId(event, fill, job);
       if (shards.isSplit) job.partition = shards.keyOf(anonymousId === '' ? userId : anonymousId);
       job.userId = compositeUserId(facts.anonymousIdHeader, anonymousId, userId);
+      facts.messageIds?.push(job.messageId);
+      if (facts.keepsReceivedAt) job.receivedAtMs = this.#receivedAt(event) ?? receivedAtMs;
       writer.append(job, splice(this.#body, this.#scanner, event, fill));
     }
+  }
+
+  #check(event: number, type: string | undefined): Answer | undefined {
+    const start = this.#scanner.start(event);
+    if (byteAt(this.#body, start) !== openBrace) return answers.notAnEvent;
+    if (this.#scanner.end(event) - start > this.#eventBytesMax) return answers.tooLarge;
+    const userId = this.#id(event, field.userId);
+    const anonymousId = this.#id(event, field.anonymousId);
+    if (userId === '' && anonymousId === '' && this.#needsIdentity(event, type)) return answers.noIdentity;
+    this.#userIds[event] = userId;
+    this.#anonymousIds[event] = anonymousId;
+    return undefined;
+  }
+
+  #messageIdOf(event: number): string {
+    const end = this.#scanner.valueEnd(event, field.messageId);
+    return stringText(this.#body, this.#scanner.valueStart(event, field.messageId), end);
+  }
+
+  /** Undefined when it is absent or no time that a row can hold. */
+  #receivedAt(event: number): number | undefined {
+    const end = this.#scanner.valueEnd(event, field.receivedAt);
+    const ms = Date.parse(stringText(this.#body, this.#scanner.valueStart(event, field.receivedAt), end));
+    return ms >= 0 ? ms : undefined;
   }
 
   /** The events of a batch are mostly of one user. */
@@ -149,7 +212,7 @@ export class EventRows {
 
   #needsIdentity(event: number, forcedType: string | undefined): boolean {
     if (this.#options.allowEventsWithoutIdentity) return false;
-    if (forcedType !== undefined) return true;
+    if (forcedType !== undefined) return !typesWithoutIdentity.has(forcedType);
     const start = this.#scanner.valueStart(event, field.type);
     return !typesWithoutIdentity.has(stringText(this.#body, start, this.#scanner.valueEnd(event, field.type)));
   }

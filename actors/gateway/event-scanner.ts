@@ -11,6 +11,7 @@ import {
   colon,
   comma,
   finish,
+  nestingMax,
   openBrace,
   openBracket,
   prepare,
@@ -20,8 +21,14 @@ import {
   skipValue,
 } from './json-grammar.ts';
 
-/** Events one request may carry; each costs a row, so bytes alone do not bound the work. */
+/** Events one request may carry unless the settings say less; each costs a row, so bytes alone do not bound the work. */
 export const eventsMax = 20_000;
+
+export interface ScanLimits {
+  eventsMax: number;
+  /** Containers inside each other, at most `nestingMax`. */
+  depthMax: number;
+}
 
 /** Fields by number, in the order of `fieldNames`. */
 export const field = Object.freeze({
@@ -46,7 +53,7 @@ export const fieldNames = [
   'context',
 ];
 
-/** `events`: `count` of them were found, the last of which may be something else than an object. */
+/** `events`: `count` of them were found, of which any may be something else than an object. */
 export type ScanVerdict = 'events' | 'invalidJson' | 'notAnEvent' | 'emptyBatch' | 'tooManyEvents';
 
 /** Per event: where it starts and ends, then where each field's value starts and ends; 0, 0 = absent. */
@@ -56,7 +63,11 @@ const recordInts = 2 + 2 * fieldNames.length;
 export class EventScanner {
   #table = new Int32Array(64 * recordInts);
   #count = 0;
-  #sealed = false;
+  readonly #limits: ScanLimits;
+
+  constructor(limits: ScanLimits = { eventsMax, depthMax: nestingMax }) {
+    this.#limits = limits;
+  }
 
   /** Events found by the last scan. */
   get count(): number {
@@ -66,7 +77,7 @@ export class EventScanner {
   scan(bytes: Uint8Array, shape: 'single' | 'batch'): ScanVerdict {
     this.#clear();
     if (!isUtf8(bytes)) return 'invalidJson';
-    prepare(bytes);
+    prepare(bytes, this.#limits.depthMax);
     const verdict = this.#scanBody(bytes, shape);
     finish();
     return verdict;
@@ -136,7 +147,7 @@ export class EventScanner {
   #batchVerdict(firstByte: number): ScanVerdict {
     const null0 = 0x6e;
     if (firstByte !== openBracket) return firstByte === null0 ? 'emptyBatch' : 'notAnEvent';
-    if (this.#count > eventsMax) return 'tooManyEvents';
+    if (this.#count > this.#limits.eventsMax) return 'tooManyEvents';
     return this.#count === 0 ? 'emptyBatch' : 'events';
   }
 
@@ -154,12 +165,11 @@ export class EventScanner {
     }
   }
 
-  /** An element that is no object: the request will be refused, so what follows needs no record. */
+  /** An element that is no object: it has a record, so that its neighbours keep their places. */
   #scanStranger(bytes: Uint8Array, start: number): number {
     const at = skipValue(bytes, start, 2);
     const record = this.#addRecord(start);
     this.#table[record + 1] = at;
-    this.#sealed = true;
     return at;
   }
 
@@ -191,13 +201,13 @@ export class EventScanner {
     return at + 1;
   }
 
-  /** Offset of a zeroed record; once sealed or full, of a spare one that nobody reads. */
+  /** Offset of a zeroed record; once full, of a spare one that nobody reads. */
   #addRecord(start: number): number {
     const record = this.#count * recordInts;
     if (record + 2 * recordInts > this.#table.length) this.#grow();
     this.#table.fill(0, record, record + recordInts);
     this.#table[record] = start;
-    if (!this.#sealed && this.#count <= eventsMax) this.#count += 1;
+    if (this.#count <= this.#limits.eventsMax) this.#count += 1;
     return record;
   }
 
@@ -209,7 +219,6 @@ export class EventScanner {
 
   #clear(): void {
     this.#count = 0;
-    this.#sealed = false;
   }
 }
 

@@ -4,15 +4,22 @@
 import type { ActorLog, ActorRef, Seams, Telemetry } from '../../runtime/index.ts';
 import { type HttpEngine, type HttpServer, listenHttp } from '../../transport/index.ts';
 import type { Settings } from '../config.ts';
-import type { WorkspaceHolder } from '../services/workspace.ts';
+import type { WebhookRequest, WebhookSources } from '../services/webhook-sources.ts';
+import type { SourceConfig, WorkspaceHolder } from '../services/workspace.ts';
 import type { StorageMessage } from '../storage/contract.ts';
+import { Admission } from './admission.ts';
 import { type Answer, answers, jsonAnswer } from './answers.ts';
 import { WriteKeyAuth } from './auth.ts';
+import { ClientAddresses } from './client-address.ts';
 import { EventRows } from './event-rows.ts';
 import { Gunzipper } from './gunzip.ts';
 import { Ingest } from './ingest.ts';
+import { InternalMessages } from './internal-messages.ts';
+import type { JobRuns } from './job-runs.ts';
+import { OtherRoutes } from './other-routes.ts';
 import { Routes, requestHeaderNames } from './routes.ts';
 import { StoreBatcher } from './store-batcher.ts';
+import { type WebhookFailure, WebhookRoute } from './webhook-route.ts';
 
 export interface GatewayOptions {
   settings: Settings;
@@ -28,6 +35,11 @@ export interface GatewayOptions {
   databaseUp(): boolean;
   /** The disk has no room for more events: they are answered 503. */
   diskLow(): boolean;
+  /** Of the program. */
+  version: string;
+  webhookSources: WebhookSources;
+  onWebhookFailed(failure: WebhookFailure): void;
+  jobRuns: JobRuns;
 }
 
 export interface Gateway {
@@ -38,6 +50,10 @@ export interface Gateway {
   readonly inFlight: number;
   /** Row bytes that wait for a commit. */
   readonly bytesWaiting: number;
+  /** Why new events are answered 503 now; '' when they are not. */
+  readonly refusing: string;
+  /** A webhook that failed before, once more. */
+  replayWebhook(source: SourceConfig, request: WebhookRequest, done: (answer: Answer) => void): void;
   /** New requests are answered 503 from now on; those in flight are finished. */
   refuse(): void;
   /** Resolves when every accepted request is answered. */
@@ -47,20 +63,9 @@ export interface Gateway {
 
 /** Rejects with TransportError PORT_IN_USE, LISTEN_FAILED or HTTP_ENGINE_UNAVAILABLE. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const { settings, log, telemetry } = options;
-  const batcher = new StoreBatcher({
-    storage: (lane) => options.storage(lane),
-    atTurnEnd: (run) => options.seams.executor.nextTurn(run),
-    timeoutMs: settings.gateway.storeTimeoutMs,
-    bytesMax: settings.gateway.storeBytesMax,
-    log,
-  });
-  const routes = new Routes({
-    ingest: createIngest(options, batcher),
-    health: () => health(options),
-    metrics: telemetry.metrics,
-    clock: options.seams.clock,
-  });
+  const { settings, log } = options;
+  const parts = createParts(options);
+  const { batcher, admission, routes, webhook } = parts;
   const server = await listenHttp({
     host: settings.gateway.host,
     port: settings.gateway.port,
@@ -83,28 +88,91 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     get bytesWaiting() {
       return batcher.bytesWaiting;
     },
+    get refusing() {
+      return admission.reason;
+    },
+    replayWebhook: (source, request, done) => webhook.replay(source, request, done),
     refuse: () => server.refuse(),
     idle: () => server.idle(),
     close: () => server.close(),
   };
 }
 
-function createIngest(options: GatewayOptions, batcher: StoreBatcher): Ingest {
+interface Parts {
+  batcher: StoreBatcher;
+  admission: Admission;
+  routes: Routes;
+  webhook: WebhookRoute;
+}
+
+function createParts(options: GatewayOptions): Parts {
   const { settings, workspace, telemetry, seams, log } = options;
-  return new Ingest({
+  const { clock } = seams;
+  const admission = new Admission({
+    clock,
+    lagMsMax: settings.gateway.commitLagMsMax,
+    reasons: [() => (options.diskLow() ? 'the disk is nearly full' : '')],
+  });
+  const batcher = new StoreBatcher({
+    storage: (lane) => options.storage(lane),
+    atTurnEnd: (run) => seams.executor.nextTurn(run),
+    timeoutMs: settings.gateway.storeTimeoutMs,
+    bytesMax: settings.gateway.storeBytesMax,
+    admission,
+    log,
+  });
+  const auth = new WriteKeyAuth(workspace);
+  const addresses = new ClientAddresses(settings.gateway.trustedProxies);
+  const scanLimits = { eventsMax: settings.gateway.batchEventsMax, depthMax: settings.gateway.jsonDepthMax };
+  const ingest = new Ingest({
     settings,
     batcher,
+    admission,
+    addresses,
+    auth,
     log,
-    diskLow: () => options.diskLow(),
-    auth: new WriteKeyAuth(workspace),
+    clock,
     gunzipper: new Gunzipper(settings.gateway.requestBytesMax),
     rows: new EventRows({
       allowEventsWithoutIdentity: settings.gateway.allowEventsWithoutIdentity,
       newMessageId: () => options.newMessageId(),
+      limits: { ...scanLimits, eventBytesMax: settings.gateway.eventBytesMax },
     }),
     tracing: telemetry.tracing,
-    clock: seams.clock,
   });
+  const webhook = new WebhookRoute({
+    auth,
+    ingest,
+    addresses,
+    sources: options.webhookSources,
+    onFailed: (failure) => options.onWebhookFailed(failure),
+  });
+  const others = new OtherRoutes({
+    auth,
+    ingest,
+    webhook,
+    workspace,
+    clock,
+    jobRuns: options.jobRuns,
+    internalBatch: { batcher, ingest, messages: new InternalMessages(scanLimits) },
+    adminToken: settings.admin.token,
+    requiresDestinationId: settings.gateway.requireDestinationIdHeader,
+    health: () => health(options),
+    version: () => version(options),
+  });
+  const routes = new Routes({
+    ingest,
+    others: (found, request, answerWith) => others.serve(found, request, answerWith),
+    internalOpen: settings.admin.token !== '',
+    metrics: telemetry.metrics,
+    clock,
+  });
+  return { batcher, admission, routes, webhook };
+}
+
+/** Names and form of the reference; SDKs look for the feature. */
+function version({ version: Version }: GatewayOptions): Answer {
+  return jsonAnswer({ Version, Commit: '', BuildDate: '', BuiltBy: 'sluice', Features: ['gzip-req-payload'] });
 }
 
 function announce(server: HttpServer, log: ActorLog): void {

@@ -1,6 +1,7 @@
 // The rules an event request goes through, in the order of the field (spec/ingest.md 1.4): who sends, what arrived,
-// is it JSON, are these events, do they say whose they are, is there room. The first rule that fails gives the answer
-// and nothing is stored; otherwise the answer is that of the commit.
+// is it JSON, are these events, do they say whose they are, is there room. A rule that the request breaks refuses it
+// whole; one that an event breaks refuses that event, and its neighbours are stored. The answer is that of the first
+// rule broken, otherwise that of the commit.
 
 import type { ActorLog, Clock, Shards, SpanHandle, Tracing } from '../../runtime/index.ts';
 import type { HttpRequest } from '../../transport/index.ts';
@@ -9,9 +10,11 @@ import { processorPartition, Splits } from '../isolation.ts';
 import type { GatewayParameters } from '../job.ts';
 import { laneOf } from '../lanes.ts';
 import type { SourceConfig } from '../services/workspace.ts';
-import { type Answer, answers } from './answers.ts';
+import type { Admission } from './admission.ts';
+import { type Answer, answers, type EventVerdict, verdictsAnswer } from './answers.ts';
 import type { WriteKeyAuth } from './auth.ts';
-import type { EventRows } from './event-rows.ts';
+import type { ClientAddresses } from './client-address.ts';
+import type { EventRows, RequestFacts } from './event-rows.ts';
 import { sanitise } from './event-text.ts';
 import type { Gunzipper } from './gunzip.ts';
 import type { StoreBatcher, StoreOutcome } from './store-batcher.ts';
@@ -25,10 +28,21 @@ export const ingestHeaderNames: readonly string[] = [
   'traceparent',
   'x-rudder-job-run-id',
   'x-rudder-task-run-id',
+  'x-sluice-verdicts',
 ];
 
 /** Called exactly once, possibly before `accept` returns. */
 export type AnswerWith = (answer: Answer) => void;
+
+/** What differs between the routes, beside how they authenticate. */
+export interface Feed {
+  /** Forced on the single event; undefined: a batch, whose events keep theirs. */
+  type: string | undefined;
+  /** The only destination its events go to; '' = all. */
+  destinationId?: string;
+  /** Replayed events were received when they say. */
+  keepsReceivedAt?: boolean;
+}
 
 export interface IngestOptions {
   settings: Settings;
@@ -36,17 +50,18 @@ export interface IngestOptions {
   gunzipper: Gunzipper;
   rows: EventRows;
   batcher: StoreBatcher;
+  admission: Admission;
+  addresses: ClientAddresses;
   tracing: Tracing;
   clock: Clock;
   log: ActorLog;
-  diskLow(): boolean;
 }
 
 /** What a row takes besides the event: the other columns and the fill-ins. An estimate, for the room check only. */
 const rowOverheadBytes = 512;
 const msPerMinute = 60_000;
 
-const outcomeAnswers: Readonly<Record<StoreOutcome, Answer>> = {
+export const outcomeAnswers: Readonly<Record<StoreOutcome, Answer>> = {
   stored: answers.ok,
   unavailable: answers.unavailable,
   refused: answers.refusedByStorage,
@@ -64,24 +79,64 @@ export class Ingest {
     this.#splits = new Splits(options.settings.processor.shards);
   }
 
-  /** `type`: what the route forces on its single event; undefined for a batch. */
-  accept(request: HttpRequest, type: string | undefined, answerWith: AnswerWith): void {
+  /** With the write key by Basic authentication. */
+  accept(request: HttpRequest, feed: Feed, answerWith: AnswerWith): void {
     const span = this.#startSpan(request);
     const answer = span === undefined ? answerWith : endingSpan(span, answerWith);
     const authentication = this.#options.auth.authenticate(request.header('authorization'));
-    if (!authentication.ok) {
-      answer(authentication.answer);
-    } else if (request.bodyTooLarge) {
-      answer(answers.tooLarge);
+    if (authentication.ok) this.#admit({ request, source: authentication.source, feed, span, answer });
+    else answer(authentication.answer);
+  }
+
+  /** The same for a source that was found in another way. */
+  acceptFrom(source: SourceConfig, request: HttpRequest, feed: Feed, answerWith: AnswerWith): void {
+    const span = this.#startSpan(request);
+    this.#admit({
+      request,
+      source,
+      feed,
+      span,
+      answer: span === undefined ? answerWith : endingSpan(span, answerWith),
+    });
+  }
+
+  /** Events that we made of a request ourselves. */
+  acceptMade(source: SourceConfig, request: HttpRequest, feed: Feed, made: Buffer, answerWith: AnswerWith): void {
+    const span = this.#startSpan(request);
+    const answer = span === undefined ? answerWith : endingSpan(span, answerWith);
+    if (this.#options.admission.refuses()) answer(answers.unavailable);
+    else this.#ingest({ request, source, feed, span, answer }, made);
+  }
+
+  /** The request's body, whole and unpacked; `refused` when there is none to be had. Valid until `read` returns. */
+  readBody(request: HttpRequest, refused: AnswerWith, read: (body: Buffer) => void): void {
+    if (request.bodyTooLarge) {
+      refused(answers.tooLarge);
     } else if (request.body.byteLength === 0) {
-      answer(answers.noBody);
-    } else if (this.#options.diskLow()) {
-      answer(answers.unavailable);
+      refused(answers.noBody);
+    } else if (this.#options.admission.refuses()) {
+      refused(answers.unavailable);
     } else if (request.header('content-encoding') === 'gzip') {
-      this.#unpack({ request, source: authentication.source, type, span, answer });
+      this.#options.gunzipper.unpack(request.body, (outcome) => {
+        if (outcome.ok) read(outcome.body);
+        else refused(outcome.reason === 'tooLarge' ? answers.tooLarge : answers.unreadableBody);
+      });
     } else {
-      this.#ingest({ request, source: authentication.source, type, span, answer }, request.body);
+      read(request.body);
     }
+  }
+
+  /** Where the rows of a source belong. */
+  placeOf(source: Pick<SourceConfig, 'id' | 'workspaceId'>): { lane: string; shards: Shards } {
+    const { processor, storage } = this.#options.settings;
+    return {
+      lane: String(laneOf(source.workspaceId, storage.lanes)),
+      shards: this.#splits.shardsOf(processorPartition(processor.isolation, source.workspaceId, source.id)),
+    };
+  }
+
+  #admit(accepted: Accepted): void {
+    this.readBody(accepted.request, accepted.answer, (body) => this.#ingest(accepted, body));
   }
 
   /** Only when somebody listens or somebody sent one: otherwise a request must not pay for tracing. */
@@ -90,13 +145,6 @@ export class Ingest {
     const incoming = request.header('traceparent');
     if (!tracing.enabled && incoming === '') return undefined;
     return tracing.start('gateway.request', { kind: 'server', ...(incoming === '' ? {} : { traceparent: incoming }) });
-  }
-
-  #unpack(accepted: Accepted): void {
-    this.#options.gunzipper.unpack(accepted.request.body, (outcome) => {
-      if (outcome.ok) this.#ingest(accepted, outcome.body);
-      else accepted.answer(outcome.reason === 'tooLarge' ? answers.tooLarge : answers.unreadableBody);
-    });
   }
 
   #ingest(accepted: Accepted, body: Buffer): void {
@@ -110,40 +158,52 @@ export class Ingest {
   }
 
   /** The answer that refuses the request; undefined when the commit will answer it. */
-  #store({ request, source, type, span, answer }: Accepted, body: Buffer): Answer | undefined {
+  #store({ request, source, feed, span, answer }: Accepted, body: Buffer): Answer | undefined {
     const { rows, batcher, clock } = this.#options;
-    const refusal = rows.read(body, type);
+    const refusal = rows.read(body, feed.type);
     if (refusal !== undefined) return refusal;
+    const { firstRefusal } = rows;
+    const wantsVerdicts = request.header('x-sluice-verdicts') === '1';
+    if (rows.goodCount === 0 && firstRefusal !== undefined) {
+      return wantsVerdicts ? verdictsAnswer(firstRefusal.status, rows.verdicts([])) : firstRefusal;
+    }
     if (!batcher.hasRoom(body.byteLength + rows.count * rowOverheadBytes)) return answers.unavailable;
     const receivedAtMs = clock.nowMs();
-    const requestIpJson = this.#addressJson(clientAddress(request));
+    const requestIpJson = this.#addressJson(this.#options.addresses.of(request));
     const { lane, shards, parametersStart } = this.#factsOf(source);
     const anonymousId = request.header('anonymousid');
-    const facts = {
+    const facts: RequestFacts = {
       shards,
       receivedAtMs,
-      parameters: this.#parameters(request, parametersStart + requestIpJson, span),
+      parameters: this.#parameters(request, parametersStart + requestIpJson, feed, span),
       requestIpJson,
       anonymousIdHeader: anonymousId === '' ? '' : sanitise(anonymousId),
-      type,
+      type: feed.type,
+      messageIds: wantsVerdicts ? [] : undefined,
+      keepsReceivedAt: feed.keepsReceivedAt === true,
     };
+    const told: Told = { firstRefusal, verdicts: undefined };
     batcher.store(lane, {
       sourceId: source.id,
       minute: Math.floor(receivedAtMs / msPerMinute),
-      write: (writer) => rows.write(writer, facts),
-      settle: (outcome) => answer(outcomeAnswers[outcome]),
+      write: (writer) => {
+        rows.write(writer, facts);
+        if (facts.messageIds !== undefined) told.verdicts = rows.verdicts(facts.messageIds);
+      },
+      settle: (outcome, refusedRows) => answer(answerOf(told, outcome, refusedRows)),
     });
     return undefined;
   }
 
   /** JSON text of GatewayParameters; the client's address is the only part that nearly every request has of its own. */
-  #parameters(request: HttpRequest, start: string, span: SpanHandle | undefined): string {
+  #parameters(request: HttpRequest, start: string, feed: Feed, span: SpanHandle | undefined): string {
     const run = this.#options.rows.jobRun();
     const jobRunId = run.jobRunId === '' ? request.header('x-rudder-job-run-id') : run.jobRunId;
     const taskRunId = run.taskRunId === '' ? request.header('x-rudder-task-run-id') : run.taskRunId;
     let text = start;
-    if (jobRunId !== '') text += `,"source_job_run_id":${JSON.stringify(jobRunId)}`;
-    if (taskRunId !== '') text += `,"source_task_run_id":${JSON.stringify(taskRunId)}`;
+    if (jobRunId !== '') text += `,"source_job_run_id":${JSON.stringify(sanitise(jobRunId))}`;
+    if (taskRunId !== '') text += `,"source_task_run_id":${JSON.stringify(sanitise(taskRunId))}`;
+    if (feed.destinationId !== undefined) text += `,"destination_id":${JSON.stringify(feed.destinationId)}`;
     if (span?.traceparent !== undefined) text += `,"traceparent":${JSON.stringify(span.traceparent)}`;
     return `${text}}`;
   }
@@ -152,10 +212,8 @@ export class Ingest {
     const known = this.#sources.get(source);
     if (known !== undefined) return known;
     const start: GatewayParameters = { source_id: source.id, workspace_id: source.workspaceId };
-    const { processor, storage } = this.#options.settings;
     const facts = {
-      lane: String(laneOf(source.workspaceId, storage.lanes)),
-      shards: this.#splits.shardsOf(processorPartition(processor.isolation, source.workspaceId, source.id)),
+      ...this.placeOf(source),
       parametersStart: `${JSON.stringify(start).slice(0, -1)},"request_ip":`,
     };
     this.#sources.set(source, facts);
@@ -170,6 +228,31 @@ export class Ingest {
     }
     return this.#lastAddressJson;
   }
+}
+
+/** What is known about the events of a request before their commit. */
+interface Told {
+  firstRefusal: Answer | undefined;
+  verdicts: EventVerdict[] | undefined;
+}
+
+function answerOf(told: Told, outcome: StoreOutcome, refusedRows: readonly number[] | undefined): Answer {
+  if (outcome !== 'stored') return outcomeAnswers[outcome];
+  const { firstRefusal, verdicts } = told;
+  if (verdicts !== undefined) return verdictsAnswer(200, withRefused(verdicts, refusedRows ?? []));
+  if (firstRefusal !== undefined) return firstRefusal;
+  return refusedRows === undefined ? answers.ok : answers.notAnEvent;
+}
+
+function withRefused(verdicts: EventVerdict[], refusedRows: readonly number[]): EventVerdict[] {
+  const good = verdicts.filter(({ ok }) => ok);
+  for (const row of refusedRows) {
+    const verdict = good[row];
+    if (verdict === undefined) continue;
+    verdict.ok = false;
+    verdict.reason = answers.refusedByStorage.body.trimEnd();
+  }
+  return verdicts;
 }
 
 function endingSpan(span: SpanHandle, answerWith: AnswerWith): AnswerWith {
@@ -191,16 +274,7 @@ interface SourceFacts {
 interface Accepted {
   request: HttpRequest;
   source: SourceConfig;
-  type: string | undefined;
+  feed: Feed;
   span: SpanHandle | undefined;
   answer: AnswerWith;
-}
-
-/** First address of X-Forwarded-For, else the peer's. What a client claims here is recorded, never trusted. */
-export function clientAddress(request: HttpRequest): string {
-  const forwarded = request.header('x-forwarded-for');
-  if (forwarded === '') return request.remoteAddress;
-  const mark = forwarded.indexOf(',');
-  const first = (mark < 0 ? forwarded : forwarded.slice(0, mark)).replaceAll(' ', '');
-  return first === '' ? request.remoteAddress : sanitise(first);
 }

@@ -50,9 +50,9 @@ export function skipValue(bytes: Uint8Array, at: number, depth: number): number 
     case quote:
       return skipString(bytes, at);
     case openBrace:
-      return depth >= nestingMax ? -1 : skipObject(bytes, at, depth + 1);
+      return depth >= depthLimit ? -1 : skipObject(bytes, at, depth + 1);
     case openBracket:
-      return depth >= nestingMax ? -1 : skipArray(bytes, at, depth + 1);
+      return depth >= depthLimit ? -1 : skipArray(bytes, at, depth + 1);
     case 0x74:
       return skipLiteral(bytes, at, literalTrue);
     case 0x66:
@@ -69,11 +69,14 @@ export function skipValue(bytes: Uint8Array, at: number, depth: number): number 
  * there is no control character anywhere, and no backslash in [clearFrom, clearTo).
  */
 let calm: Uint8Array | undefined;
+/** Containers inside each other that are taken for JSON now. */
+let depthLimit = nestingMax;
 let clearFrom = 0;
 let clearTo = 0;
 
 /** To be called before a body is scanned; what follows works without it, but byte by byte. */
-export function prepare(bytes: Uint8Array): void {
+export function prepare(bytes: Uint8Array, depthMax = nestingMax): void {
+  depthLimit = depthMax;
   calm = hasControl(bytes) ? undefined : bytes;
   clearFrom = 0;
   clearTo = 0;

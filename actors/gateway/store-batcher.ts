@@ -3,11 +3,12 @@
 // comes after the commit.
 //
 // A batch: filling (this turn) -> committing -> settled. A batch whose data Postgres refuses is sent again request by
-// request, so that only the offending one fails.
+// request, and a refused request in halves, so that only the offending rows fail.
 
 import type { ActorLog, ActorRef } from '../../runtime/index.ts';
 import type { Commit, CommitReply, LedgerDelta, StorageMessage } from '../storage/contract.ts';
-import { JobRowWriter } from '../storage/job-row.ts';
+import { JobRowWriter, rowOffsets } from '../storage/job-row.ts';
+import type { Admission } from './admission.ts';
 
 /** A batch this large is sent before the turn ends, so that it fits the links and mailboxes on its way. */
 const batchBytesMax = 4 * 1024 * 1024;
@@ -21,8 +22,11 @@ export interface StoreRequest {
   readonly minute: number;
   /** Appends the rows of the request, at least one. */
   write(writer: JobRowWriter): void;
-  /** Called once, unless `write` threw; never from within `store`. */
-  settle(outcome: StoreOutcome): void;
+  /**
+   * Called once, unless `write` threw; never from within `store`. `refusedRows`: of a `stored` request, the rows that
+   * Postgres did not take, by their place in it.
+   */
+  settle(outcome: StoreOutcome, refusedRows?: readonly number[]): void;
 }
 
 export interface StoreBatcherOptions {
@@ -32,6 +36,8 @@ export interface StoreBatcherOptions {
   timeoutMs: number;
   /** Row bytes that wait for a commit. */
   bytesMax: number;
+  /** Told about every commit. */
+  admission: Pick<Admission, 'sent' | 'settled'>;
   log: ActorLog;
 }
 
@@ -135,7 +141,16 @@ export class StoreBatcher {
 
   /** Async, so that a throw is a rejection like any other. */
   async #ask(lane: string, commit: Commit): Promise<CommitReply> {
-    return await this.#options.storage(lane).ask<CommitReply>(commit, { timeoutMs: this.#options.timeoutMs });
+    const { admission, timeoutMs } = this.#options;
+    const sentAtMs = admission.sent();
+    let isWell = false;
+    try {
+      const reply = await this.#options.storage(lane).ask<CommitReply>(commit, { timeoutMs });
+      isWell = reply.kind !== 'stale';
+      return reply;
+    } finally {
+      admission.settled(sentAtMs, isWell);
+    }
   }
 
   #settle(lane: string, rows: Uint8Array, ranges: readonly StoredRange[], reply: CommitReply): void {
@@ -144,15 +159,53 @@ export class StoreBatcher {
       this.#commitOneByOne(lane, rows, ranges);
       return;
     }
-    if (reply.kind === 'refused') {
-      this.#options.log.error(
-        { sqlState: reply.sqlState, reason: reply.reason },
-        'Postgres refused the events of a request',
-      );
+    const [only] = ranges;
+    if (reply.kind === 'refused' && only !== undefined) {
+      this.#options.log.error({ sqlState: reply.sqlState, reason: reply.reason }, 'Postgres refused events');
+      if (only.count > 1) {
+        this.#commitInHalves(lane, rows, only);
+        return;
+      }
     }
     const outcome: StoreOutcome =
       reply.kind === 'committed' ? 'stored' : reply.kind === 'refused' ? 'refused' : 'unavailable';
     this.#release(rows, ranges, outcome);
+  }
+
+  #commitInHalves(lane: string, rows: Uint8Array, range: StoredRange): void {
+    const refused: number[] = [];
+    const settled = (isStored: boolean): void => {
+      this.#bytesWaiting -= rows.byteLength;
+      if (!isStored) range.request.settle('unavailable');
+      else if (refused.length === range.count) range.request.settle('refused');
+      else range.request.settle('stored', refused);
+    };
+    // Both handlers are the end of this promise; neither throws.
+    void this.#commitPieces(lane, rows, range.request, refused).then(settled, () => settled(false));
+  }
+
+  /** Commits what Postgres takes of one request, in order, and notes the rows it does not. False: it went away. */
+  async #commitPieces(lane: string, rows: Uint8Array, request: StoreRequest, refused: number[]): Promise<boolean> {
+    const offsets = rowOffsets(rows);
+    const count = offsets.length - 1;
+    const middle = count >>> 1;
+    const pieces: [number, number][] = [
+      [0, middle],
+      [middle, count],
+    ];
+    for (let piece = pieces.shift(); piece !== undefined; piece = pieces.shift()) {
+      const [from, to] = piece;
+      const own = rows.slice(offsets[from], offsets[to]);
+      const jobs = [{ queue: 'gw' as const, rows: own, count: to - from }];
+      const ledger = ledgerOf([{ request, count: to - from }]);
+      const reply = await this.#ask(lane, { kind: 'commit', jobs, results: [], ledger });
+      if (reply.kind === 'stale') return false;
+      if (reply.kind === 'committed') continue;
+      const half = from + ((to - from) >>> 1);
+      if (to - from === 1) refused.push(from);
+      else pieces.unshift([from, half], [half, to]);
+    }
+    return true;
   }
 
   #commitOneByOne(lane: string, rows: Uint8Array, ranges: readonly StoredRange[]): void {
@@ -184,7 +237,7 @@ export class StoreBatcher {
 }
 
 /** What the requests add to the ledger, one entry per source and minute. */
-function ledgerOf(ranges: readonly StoredRange[]): LedgerDelta[] {
+function ledgerOf(ranges: readonly Pick<StoredRange, 'request' | 'count'>[]): LedgerDelta[] {
   const deltas: LedgerDelta[] = [];
   const byKey = new Map<string, LedgerDelta>();
   for (const { request, count } of ranges) {

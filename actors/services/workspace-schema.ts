@@ -116,6 +116,7 @@ const destinationSchema = keyed({
 
 const sourceSchema = keyed({
   id: idText,
+  originalId: optionalText,
   name: optionalText,
   writeKey: writeKeyText,
   enabled: onByDefault,
@@ -143,6 +144,7 @@ function sourceOf(source: z.output<typeof sourceSchema>, workspaceId: string): S
       type: definition.type ?? '',
     },
     destinations: source.destinations.map((destination) => destinationOf(destination, workspaceId)),
+    ...(source.originalId === undefined ? {} : { originalId: source.originalId }),
   };
 }
 

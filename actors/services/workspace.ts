@@ -26,6 +26,8 @@ export interface SourceConfig {
   config: Record<string, unknown>;
   sourceDefinition: { id: string; name: string; category: string; type: string };
   destinations: DestinationConfig[];
+  /** The source whose stored events this one takes again; absent: it is none for replays. */
+  originalId?: string;
 }
 
 export interface WorkspaceSnapshot {

@@ -30,6 +30,33 @@ export const gatewaySettings = {
     max: 16_384 * mebibyte,
     doc: 'Bytes waiting for a commit; beyond: 503 with Retry-After',
   }),
+  commitLagMsMax: integer({
+    default: 2_000,
+    min: 50,
+    max: 600_000,
+    doc: 'Age of the oldest commit from which on new requests are answered 503 at once',
+  }),
+  eventBytesMax: integer({
+    default: 4000 * 1024,
+    min: 1024,
+    max: 48 * mebibyte,
+    doc: 'Largest single event; beyond: that event is refused with 413, its neighbours are stored',
+  }),
+  batchEventsMax: integer({ default: 20_000, min: 1, max: 20_000, doc: 'Events of one request; beyond: 413' }),
+  jsonDepthMax: integer({
+    default: 512,
+    min: 8,
+    max: 512,
+    doc: 'JSON containers inside each other, the batch included; beyond: 400',
+  }),
+  trustedProxies: text({
+    default: '127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7',
+    doc: 'Addresses and subnets whose X-Forwarded-For is believed, right to left, for the client address of events; empty: nobody',
+  }),
+  requireDestinationIdHeader: boolean({
+    default: false,
+    doc: 'Refuse /internal/v1/retl without X-Rudder-Destination-Id',
+  }),
   allowEventsWithoutIdentity: boolean({ default: false, doc: 'Accept events with neither userId nor anonymousId' }),
 };
 

@@ -86,9 +86,9 @@ const refusals: RefusalCase[] = [
     text: 'event is not a valid rudder event',
   },
   {
-    name: 'a batch with a stranger in it',
+    name: 'a batch with a stranger and no good event',
     path: '/v1/batch',
-    parts: { body: '{"batch":[{"userId":"u1"},"x"]}' },
+    parts: { body: '{"batch":["x",{"type":"track"}]}' },
     status: 400,
     text: 'event is not a valid rudder event',
   },
@@ -107,9 +107,9 @@ const refusals: RefusalCase[] = [
     text: 'request neither has anonymousId nor userId',
   },
   {
-    name: 'a batch in which one event has no identity',
+    name: 'a batch in which no event has an identity',
     path: '/v1/batch',
-    parts: { body: '{"batch":[{"userId":"u1"},{"type":"track"}]}' },
+    parts: { body: '{"batch":[{"type":"page"},{"type":"track"}]}' },
     status: 400,
     text: 'request neither has anonymousId nor userId',
   },

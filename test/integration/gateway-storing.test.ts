@@ -100,7 +100,7 @@ for (const engine of httpEngines) {
       assert.equal((await second.response())?.status, 200);
     });
 
-    test('all but the request whose data Postgres refuses', async (t) => {
+    test('all but the event whose data Postgres refuses', async (t) => {
       const { connect, storage, gateway, turns } = await setup(t, engine);
       turns.holding = true;
       storage.decide = (commit) => {
@@ -124,10 +124,10 @@ for (const engine of httpEngines) {
       turns.held[0]?.();
       const responses = await Promise.all(clients.map((client) => client.response()));
       responses.forEach((response, index) => {
-        const expected = index === 13 ? [500, 'event could not be stored\n'] : [200, 'ok'];
+        const expected = index === 13 ? [400, 'event is not a valid rudder event\n'] : [200, 'ok'];
         assert.deepEqual([response?.status, response?.body], expected);
       });
-      assert.equal(storage.stored.length, 58);
+      assert.equal(storage.stored.length, 59);
       assert.equal(gateway.bytesWaiting, 0);
     });
   });

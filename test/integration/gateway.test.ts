@@ -53,8 +53,8 @@ for (const engine of httpEngines) {
         events.map(({ rudderId: _, ...rest }) => rest),
         [
           { type: 'track', userId: 'u1', request_ip: '9.9.9.9', receivedAt: 'then', messageId: newId },
-          { userId: 'u2', messageId: newId, request_ip: '1.2.3.4', receivedAt: fixedNowText },
-          { type: 'record', messageId: newId, request_ip: '1.2.3.4', receivedAt: fixedNowText },
+          { userId: 'u2', messageId: newId, request_ip: '5.6.7.8', receivedAt: fixedNowText },
+          { type: 'record', messageId: newId, request_ip: '5.6.7.8', receivedAt: fixedNowText },
         ],
       );
       assert.equal(storage.commits.length, 1);

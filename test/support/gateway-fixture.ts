@@ -4,7 +4,12 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { type Settings, settingsSchema } from '../../actors/config.ts';
+import { jsonAnswer } from '../../actors/gateway/answers.ts';
 import { type Gateway, startGateway } from '../../actors/gateway/gateway.ts';
+import type { AnswerWith } from '../../actors/gateway/ingest.ts';
+import type { JobRuns } from '../../actors/gateway/job-runs.ts';
+import type { WebhookFailure } from '../../actors/gateway/webhook-route.ts';
+import { builtInWebhookSources } from '../../actors/services/webhook-sources.ts';
 import { type SourceConfig, WorkspaceHolder } from '../../actors/services/workspace.ts';
 import { loadConfig } from '../../runtime/config-load.ts';
 import { createMetrics, type ThreadMetrics } from '../../runtime/metrics.ts';
@@ -13,6 +18,7 @@ import type { Tracing } from '../../runtime/telemetry.ts';
 import type { HttpEngine } from '../../transport/index.ts';
 import { RawClient } from './raw-http.ts';
 import { RecordingStorage } from './recording-storage.ts';
+import { makeDestination } from './workspace-objects.ts';
 
 export interface GatewayFixture {
   gateway: Gateway;
@@ -22,6 +28,9 @@ export interface GatewayFixture {
   logged: { level: string; text: string }[];
   database: { up: boolean };
   disk: { low: boolean };
+  webhookFailures: WebhookFailure[];
+  /** Calls of the job-status API. */
+  asked: string[];
   /** Set to hold the ends of turns back: what they would have run is in `turns.held`. */
   turns: { holding: boolean; held: (() => void)[] };
   connect(): Promise<RawClient>;
@@ -57,6 +66,21 @@ export async function startTestGateway(
   const database = { up: true };
   const disk = { low: false };
   const seams = realSeams();
+  const webhookFailures: WebhookFailure[] = [];
+  const asked: string[] = [];
+  const ask =
+    (what: string) =>
+    (jobRunId: string, ...rest: unknown[]) => {
+      asked.push(`${what} ${jobRunId}`);
+      (rest.at(-1) as AnswerWith)(jsonAnswer({ what }));
+    };
+  const jobRuns: JobRuns = {
+    status: ask('status'),
+    deleteStatus: ask('deleteStatus'),
+    failedRecords: ask('failedRecords'),
+    deleteFailedRecords: ask('deleteFailedRecords'),
+    drain: ask('drain'),
+  };
   const turns: GatewayFixture['turns'] = { holding: false, held: [] };
   const gateway = await startGateway({
     settings: settingsWith({
@@ -76,6 +100,10 @@ export async function startTestGateway(
     newMessageId: options.newMessageId ?? (() => '00000000-0000-4000-8000-000000000000'),
     databaseUp: () => database.up,
     diskLow: () => disk.low,
+    version: '1.2.3',
+    webhookSources: builtInWebhookSources(() => 'visitor'),
+    onWebhookFailed: (failure) => webhookFailures.push(failure),
+    jobRuns,
   });
   t.after(() => gateway.close());
   const connect = async () => {
@@ -83,7 +111,7 @@ export async function startTestGateway(
     t.after(() => client.destroy());
     return client;
   };
-  return { gateway, storage, workspace, metrics, logged, database, disk, turns, connect };
+  return { gateway, storage, workspace, metrics, logged, database, disk, webhookFailures, asked, turns, connect };
 }
 
 export const track = '{"userId":"u1","event":"Bought","messageId":"m1"}';
@@ -160,4 +188,17 @@ const testSources = [
   sourceOf('source-1', writeKey, true),
   sourceOf('source-2', 'key-2', true),
   sourceOf('source-off', 'key-off', false),
+  {
+    ...sourceOf('source-hook', 'key-hook', true),
+    sourceDefinition: { id: 'd', name: 'webhook', category: 'webhook', type: '' },
+  },
+  {
+    ...sourceOf('source-shop', 'key-shop', true),
+    sourceDefinition: { id: 'd', name: 'Shopify', category: 'webhook', type: '' },
+  },
+  { ...sourceOf('source-replay', 'key-replay', true), originalId: 'source-1' },
+  {
+    ...sourceOf('source-retl', 'key-retl', true),
+    destinations: [makeDestination('dest-on'), makeDestination('dest-off', { enabled: false })],
+  },
 ];

@@ -62,7 +62,8 @@ const effectsAllowed = /^(?:transport\/|runtime\/seams\.ts$|actors\/main\.ts$|ac
 const effects =
   /(?<![\w.#])(?:Date\.now\b|new Date\(\)|setTimeout\(|setInterval\(|setImmediate\(|performance\.|Math\.random\b|process\.env\b)/g;
 
-const importPattern = /(?:^|[;}\s])(?:import|export)\s[^;'"]*?from\s*['"]([^'"]+)['"]|import\s*\(?\s*['"]([^'"]+)['"]/g;
+const importPattern =
+  /(?:^|[;}\s])(?:import|export)\s[^;'"]*?from\s*['"]([^'"]+)['"]|(?<![\w'"/])import\s*\(?\s*['"]([^'"]+)['"]/g;
 
 export function importsOf(file: RepositoryFile): Import[] {
   const { withoutComments } = maskSource(file.text);

@@ -289,11 +289,21 @@ describe('finding', () => {
     assert.equal(scan('{"batch":{}}', 'batch'), 'notAnEvent');
   });
 
-  test('records a stranger among the events as the last one', () => {
+  test('records a stranger among the events and goes on behind it', () => {
     const bytes = Buffer.from('{"batch":[{"userId":"a"},5,{"userId":"b"}]}');
     assert.equal(scanner.scan(bytes, 'batch'), 'events');
-    assert.equal(scanner.count, 2);
+    assert.equal(scanner.count, 3);
     assert.equal(bytes.toString('utf8', scanner.start(1), scanner.end(1)), '5');
+    assert.deepEqual(fieldsFound(bytes, 2), { userId: 'b' });
+  });
+
+  test('keeps to nearer limits of events and depth', () => {
+    const strict = new EventScanner({ eventsMax: 2, depthMax: 4 });
+    const scan = (text: string) => strict.scan(Buffer.from(text), 'batch');
+    assert.equal(scan('{"batch":[{},{}]}'), 'events');
+    assert.equal(scan('{"batch":[{},{},{}]}'), 'tooManyEvents');
+    assert.equal(scan('{"batch":[{"a":[]}]}'), 'events');
+    assert.equal(scan('{"batch":[{"a":[[]]}]}'), 'invalidJson');
   });
 
   test('refuses more events than its limit', () => {

@@ -21,6 +21,7 @@ function setup() {
     atTurnEnd: (run) => turnEnds.push(run),
     timeoutMs: 1_000,
     bytesMax: 1_000_000,
+    admission: { sent: () => 0, settled: note },
     log: { debug: note, info: note, warn: note, error: note },
   });
   const outcomes: string[] = [];

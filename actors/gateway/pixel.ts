@@ -1,0 +1,48 @@
+// Events from the query of an image, for mails and pages without scripts. The image is answered whatever becomes of the
+// event: whoever shows it can do nothing about it.
+
+/** A transparent GIF of one pixel, 43 bytes. */
+export const pixelGif: Uint8Array = Buffer.from(
+  'R0lGODlhAQABAIAAAP///wAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==',
+  'base64',
+);
+
+/** Undefined when the query holds no event that is worth keeping. */
+export function pixelEvent(query: string, type: string, nowMs: number): Buffer | undefined {
+  const now = new Date(nowMs).toISOString();
+  const event = table();
+  event.channel = 'web';
+  event.integrations = { All: true };
+  event.originalTimestamp = now;
+  event.sentAt = now;
+  for (const [name, value] of new URLSearchParams(query)) setPath(event, name.split('.'), value);
+  event.type = type;
+  // Some templates put the id into quotes of its own.
+  if (typeof event.anonymousId === 'string') event.anonymousId = event.anonymousId.replace(/^"(.*)"$/, '$1');
+  if (type === 'page' && (event.name ?? '') === '') event.name = 'Unknown Page';
+  if (type === 'track' && (event.event ?? '') === '') return undefined;
+  return Buffer.from(JSON.stringify(event));
+}
+
+type Table = Record<string, unknown>;
+
+/** Without a prototype, so that a parameter called __proto__ is one like any other. */
+function table(): Table {
+  return Object.create(null) as Table;
+}
+
+/** `properties.total` is the total of the properties: an image has no other way to say it. */
+function setPath(event: Table, path: readonly string[], value: string): void {
+  let at = event;
+  for (const name of path.slice(0, -1)) {
+    const next = at[name];
+    const inner = isTable(next) ? next : table();
+    at[name] = inner;
+    at = inner;
+  }
+  at[path.at(-1) ?? ''] = value;
+}
+
+function isTable(value: unknown): value is Table {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,79 @@
+// The gateway of the running program with what stands beside it: a few connections of its own for what it keeps apart
+// from jobs (counters of job runs, webhook failures), and the routes these bring to the admin server.
+
+import { randomUUID } from 'node:crypto';
+import type { ActorLog, ActorRef, Seams, Telemetry } from '../runtime/index.ts';
+import { openPostgres, type PostgresAddress } from '../transport/index.ts';
+import type { AdminRoute } from './admin/contract.ts';
+import type { Settings } from './config.ts';
+import { type Gateway, startGateway } from './gateway/gateway.ts';
+import { createJobRuns } from './gateway/job-runs.ts';
+import { WebhookFailures } from './gateway/webhook-failures.ts';
+import { builtInWebhookSources } from './services/webhook-sources.ts';
+import type { WorkspaceHolder } from './services/workspace.ts';
+import type { StorageMessage } from './storage/contract.ts';
+
+export interface ProgramGatewayOptions {
+  settings: Settings;
+  version: string;
+  workspace: WorkspaceHolder;
+  postgres: PostgresAddress;
+  storage(lane: string): ActorRef<StorageMessage>;
+  telemetry: Telemetry;
+  log: ActorLog;
+  seams: Pick<Seams, 'clock' | 'executor'>;
+  databaseUp(): boolean;
+  diskLow(): boolean;
+  /** A job run is to be drained: threads must know. */
+  onDrained(): Promise<void>;
+}
+
+export interface ProgramGateway extends Gateway {
+  readonly adminRoutes: readonly AdminRoute[];
+}
+
+/** Connections for what is asked for seldom; event rows never go this way. */
+const poolMax = 2;
+
+export async function startProgramGateway(options: ProgramGatewayOptions): Promise<ProgramGateway> {
+  const { settings, workspace, log, telemetry } = options;
+  const postgres = openPostgres({
+    address: options.postgres,
+    applicationName: 'sluice gateway',
+    connectTimeoutMs: settings.postgres.connectTimeoutMs,
+    statementTimeoutMs: settings.postgres.statementTimeoutMs,
+    poolMax,
+  });
+  const failures = new WebhookFailures({
+    postgres,
+    sourceById: (sourceId) => workspace.current.sourceById(sourceId),
+    replay: (source, request, done) => gateway.replayWebhook(source, request, done),
+    metrics: telemetry.metrics,
+    log,
+  });
+  const gateway: Gateway = await startGateway({
+    ...options,
+    newMessageId: randomUUID,
+    webhookSources: builtInWebhookSources(),
+    onWebhookFailed: (failure) => failures.keep(failure),
+    jobRuns: createJobRuns({ postgres, onDrained: () => options.onDrained(), log }),
+  });
+  return {
+    ...gateway,
+    get inFlight() {
+      return gateway.inFlight;
+    },
+    get bytesWaiting() {
+      return gateway.bytesWaiting;
+    },
+    get refusing() {
+      return gateway.refusing;
+    },
+    adminRoutes: failures.routes(),
+    close: async () => {
+      await gateway.close();
+      await failures.settled();
+      await postgres.close();
+    },
+  };
+}
