@@ -1,15 +1,21 @@
 // The durable unit of work and its states. One event becomes one `gw` job; the processor turns it into one
 // `rt` (or `batch_rt`) job per destination. Everything that moves between stages is a job.
 
-/** Durable queues, named as in the field: gateway → processor, processor → router, processor → batch router. */
-export type QueueName = 'gw' | 'rt' | 'batch_rt';
-export const queueNames: readonly QueueName[] = ['gw', 'rt', 'batch_rt'];
+/**
+ * Durable queues, named as in the field: gateway → processor, processor → router, processor → batch router, events to
+ * archive, events to learn schemas from, and events that failed for good. One that is never used costs nothing.
+ */
+export const queueNames = ['gw', 'rt', 'batch_rt', 'arc', 'esch', 'err'] as const;
+export type QueueName = (typeof queueNames)[number];
 
 /** Kind of the actor that consumes a queue, by queue. Its key is the job's partition. */
 export const consumerKinds: Readonly<Record<QueueName, string>> = {
   gw: 'processor',
   rt: 'router',
   batch_rt: 'batch-router',
+  arc: 'archiver',
+  esch: 'schema-forwarder',
+  err: 'error-keeper',
 };
 
 /** A job as rows carry it (spec/ingest.md 2.1). Strings never hold U+0000 or lone surrogates (Postgres text refuses them). */

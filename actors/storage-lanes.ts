@@ -2,7 +2,7 @@
 // call to reach them all.
 
 import type { ActorRef } from '../runtime/index.ts';
-import type { QueueStats, StorageMessage, StorageStats } from './storage/contract.ts';
+import type { MaintenanceStats, QueueStats, StorageMessage, StorageStats } from './storage/contract.ts';
 
 const statsTimeoutMs = 2_000;
 /** Partitions listed by queue, those with most pending jobs first. */
@@ -36,6 +36,7 @@ export function addStats(all: readonly StorageStats[]): StorageStats {
   const sum = (of: (stats: StorageStats['commits']) => number): number =>
     all.reduce((total, { commits }) => total + of(commits), 0);
   return {
+    maintenance: addMaintenance(all.map(({ maintenance }) => maintenance)),
     queues: addQueues(all.flatMap(({ queues }) => queues)),
     ledger: addLedger(all.flatMap(({ ledger }) => ledger)),
     ledgerAlarm: all
@@ -51,6 +52,17 @@ export function addStats(all: readonly StorageStats[]): StorageStats {
       p99Ms: Math.max(...all.map(({ commits }) => commits.p99Ms)),
     },
     postgres: { ...first.postgres, connected: all.every(({ postgres }) => postgres.connected) },
+  };
+}
+
+/** The worst lane's state. */
+function addMaintenance(all: readonly MaintenanceStats[]): MaintenanceStats {
+  const failing = all.find(({ state }) => state === 'failing');
+  return {
+    state: failing?.state ?? (all.some(({ state }) => state === 'working') ? 'working' : 'waiting'),
+    failures: all.reduce((sum, { failures }) => sum + failures, 0),
+    failure: all.flatMap(({ failure }, lane) => (failure === '' ? [] : [`lane ${lane}: ${failure}`])).join('; '),
+    lastRoundAtMs: Math.max(...all.map(({ lastRoundAtMs }) => lastRoundAtMs)),
   };
 }
 

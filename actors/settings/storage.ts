@@ -41,6 +41,24 @@ export const storageSettings = {
     max: 102_400 * mebibyte,
     doc: 'Bytes in a dataset before it is rolled',
   }),
+  datasetAgeMs: integer({
+    default: 6 * 3_600_000,
+    min: 1_000,
+    max: 31_536_000_000,
+    doc: 'Age of a dataset at which it is sealed and the next one begins',
+  }),
+  residueRowsMax: integer({
+    default: 10_000,
+    min: 0,
+    max: 1_000_000,
+    doc: 'Unfinished jobs that are moved out of sealed datasets at once, so that those can be dropped; 0: none are',
+  }),
+  residuePercentMax: integer({
+    default: 10,
+    min: 1,
+    max: 100,
+    doc: 'A sealed dataset gives its unfinished jobs away once they are at most so many percent of its jobs',
+  }),
   retentionMs: integer({
     default: 86_400_000,
     min: 0,
@@ -52,6 +70,12 @@ export const storageSettings = {
     min: 0,
     max: Number.MAX_SAFE_INTEGER,
     doc: 'Bytes of datasets kept per queue; beyond, the oldest finished one is dropped',
+  }),
+  maintenanceTimeoutMs: integer({
+    default: 600_000,
+    min: 1_000,
+    max: 86_400_000,
+    doc: 'Longest single statement of maintenance: an index, a move, a drop',
   }),
   readRowsMax: integer({
     default: 5_000,

@@ -163,7 +163,20 @@ export interface QueueStats {
   partitionsTotal: number;
 }
 
+/** The lane's work in the background: seals, moves, drops, indexes. It never stands in the way of intake. */
+export interface MaintenanceStats {
+  /** failing: the last round did not end well; it is tried again ever more seldom. */
+  state: 'waiting' | 'working' | 'failing';
+  /** Rounds that failed since the start. */
+  failures: number;
+  /** Why the last round failed; '' when it did not. */
+  failure: string;
+  /** 0 before the first round. */
+  lastRoundAtMs: number;
+}
+
 export interface StorageStats {
+  maintenance: MaintenanceStats;
   queues: QueueStats[];
   /** Sums over all minutes since the beginning. */
   ledger: { sourceId: string; destinationId: string; kind: LedgerKind; count: number }[];

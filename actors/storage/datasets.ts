@@ -1,7 +1,9 @@
 // A dataset is one pair of tables of a lane's queue: `<queue>_jobs_N` and `<queue>_status_N`, with the lane in the name
-// of all lanes but the first (`gw_l1_jobs_3`). Insert-only, rolled when full,
-// dropped whole when every job in it is finished and its retention is over. No row is ever updated or deleted, so
-// there is nothing to vacuum and disk use is bounded by dropping.
+// of all lanes but the first (`gw_l1_jobs_3`). Insert-only, made by the first job that needs it, sealed when it is full
+// or old, dropped whole when every job in it is finished and its retention is over. No row is ever updated or deleted,
+// so there is nothing to vacuum and disk use is bounded by dropping.
+//
+// States: live -> sealed -> dropped, or sealed -> moved (its last jobs live on in a residue, residues.ts) -> dropped.
 
 import type { QueueName } from '../job.ts';
 
@@ -13,11 +15,17 @@ export interface Dataset {
   readonly firstJobId: number;
   /** 0 while the dataset is live. */
   lastJobId: number;
+  readonly createdAtMs: number;
+  sealedAtMs: number;
   rows: number;
   bytes: number;
   /** Jobs with a terminal status. */
   finished: number;
-  sealedAtMs: number;
+  /** Holds the last unfinished jobs of the datasets whose ids it has taken over, and nothing else. */
+  readonly isResidue: boolean;
+  /** Look-up indexes that are there (sealing.ts). */
+  hasJobIndexes: boolean;
+  hasStatusIndex: boolean;
 }
 
 /** What names the tables of a dataset. */
@@ -84,82 +92,36 @@ create table if not exists ${status} (
 `;
 }
 
-/** One simple query, so one transaction: seals `live` at `lastJobId` and makes its successor. May be repeated. */
-export function rollSql(live: Dataset, lastJobId: number): string {
-  const next = { lane: live.lane, queue: live.queue, number: live.number + 1 };
-  return `${createDatasetSql(next)}
-update sluice_datasets set last_job_id = ${lastJobId}, row_count = ${live.rows}, sealed_at = now()
-  where lane = ${live.lane} and queue = '${live.queue}' and number = ${live.number};
-insert into sluice_datasets (lane, queue, number, first_job_id)
-  values (${next.lane}, '${next.queue}', ${next.number}, ${lastJobId + 1})
-  on conflict do nothing;`;
+/** A dataset that holds nothing yet. */
+export function newDataset(
+  fields: DatasetName & Pick<Dataset, 'firstJobId' | 'createdAtMs'> & Partial<Dataset>,
+): Dataset {
+  return {
+    lastJobId: 0,
+    sealedAtMs: 0,
+    rows: 0,
+    bytes: 0,
+    finished: 0,
+    isResidue: false,
+    hasJobIndexes: false,
+    hasStatusIndex: false,
+    ...fields,
+  };
 }
 
-/** The datasets of one queue, oldest first; the last one is live. */
-export class DatasetList {
-  readonly queue: QueueName;
-  /** Never changed in place: a reader goes through the list it began with, whatever is dropped meanwhile. */
-  #datasets: readonly Dataset[];
+export function dropTablesSql(dataset: DatasetName): string {
+  return `drop table if exists ${jobsTable(dataset)}, ${statusTable(dataset)}`;
+}
 
-  constructor(queue: QueueName, datasets: readonly Dataset[]) {
-    this.queue = queue;
-    this.#datasets = [...datasets].sort((a, b) => a.number - b.number);
-  }
+/** Enters a dataset whose tables are there into the catalogue. */
+export function enterDatasetSql({ lane, queue, number, firstJobId }: Dataset): string {
+  return `insert into sluice_datasets (lane, queue, number, first_job_id)
+  values (${lane}, '${queue}', ${number}, ${firstJobId}) on conflict do nothing;
+`;
+}
 
-  get all(): readonly Dataset[] {
-    return this.#datasets;
-  }
-
-  get live(): Dataset {
-    const live = this.#datasets.at(-1);
-    if (live === undefined) throw new Error(`expected queue ${this.queue} to have a dataset`);
-    return live;
-  }
-
-  /** The dataset that holds `jobId`; undefined when it was dropped. */
-  containing(jobId: number): Dataset | undefined {
-    for (let at = this.#datasets.length - 1; at >= 0; at -= 1) {
-      const dataset = this.#datasets[at];
-      if (dataset === undefined || jobId < dataset.firstJobId) continue;
-      return dataset.lastJobId === 0 || jobId <= dataset.lastJobId ? dataset : undefined;
-    }
-    return undefined;
-  }
-
-  /** Seals the live dataset at `lastJobId` and makes `next` the live one. */
-  roll(lastJobId: number, nowMs: number): Dataset {
-    const sealed = this.live;
-    sealed.lastJobId = lastJobId;
-    sealed.sealedAtMs = nowMs;
-    const next: Dataset = {
-      lane: sealed.lane,
-      queue: this.queue,
-      number: sealed.number + 1,
-      firstJobId: lastJobId + 1,
-      lastJobId: 0,
-      rows: 0,
-      bytes: 0,
-      finished: 0,
-      sealedAtMs: 0,
-    };
-    this.#datasets = [...this.#datasets, next];
-    return next;
-  }
-
-  /** Sealed datasets without unfinished jobs that may go: too old, or too many bytes are kept. Oldest first. */
-  expired(nowMs: number, retentionMs: number, retentionBytesMax: number): Dataset[] {
-    let kept = this.#datasets.reduce((sum, one) => sum + one.bytes, 0);
-    const expired: Dataset[] = [];
-    for (const dataset of this.#datasets) {
-      if (dataset.lastJobId === 0 || dataset.finished < dataset.rows) continue;
-      if (nowMs - dataset.sealedAtMs < retentionMs && kept <= retentionBytesMax) continue;
-      kept -= dataset.bytes;
-      expired.push(dataset);
-    }
-    return expired;
-  }
-
-  remove(dataset: Dataset): void {
-    this.#datasets = this.#datasets.filter((one) => one !== dataset);
-  }
+export function sealDatasetSql({ lane, queue, number, rows }: Dataset, lastJobId: number): string {
+  return `update sluice_datasets set last_job_id = ${lastJobId}, row_count = ${rows}, sealed_at = now()
+  where lane = ${lane} and queue = '${queue}' and number = ${number};
+`;
 }

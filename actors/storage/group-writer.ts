@@ -10,6 +10,11 @@ export interface Fence {
   epoch: number;
 }
 
+/** For a transaction of the lane's maintenance, in front of its statements: a process that lost its lane changes nothing. */
+export function fenceSql({ lane, epoch }: Fence): string {
+  return `select sluice_fence(${lane}::smallint, ${epoch}::bigint);\n`;
+}
+
 export async function writeGroup(
   session: PostgresSession,
   group: GroupWrite,

@@ -4,7 +4,8 @@
 import type { ArrayElementType } from '../../transport/index.ts';
 import type { QueueName } from '../job.ts';
 import type { Commit, DoneRun, JobStatus, LedgerDelta, PartitionResults } from './contract.ts';
-import { type Dataset, type DatasetList, jobsTable, ledgerTable, statusColumns, statusTable } from './datasets.ts';
+import type { DatasetList } from './dataset-list.ts';
+import { type Dataset, jobsTable, ledgerTable, statusColumns, statusTable } from './datasets.ts';
 import { bufferOver, isSamePartition, jobColumns, patchJobId, readPartition } from './job-row.ts';
 import type { StoredRow } from './partition.ts';
 import { encodeTuple, field } from './tuples.ts';
@@ -127,6 +128,7 @@ class GroupBuilder {
 
   addJobs(jobs: NumberedJobs): void {
     const dataset = this.#datasets(jobs.queue).live;
+    if (dataset === undefined) throw new Error(`expected queue ${jobs.queue} to have a live dataset`);
     const table = this.#table(jobsTable(dataset), jobColumns, jobTypes);
     append(table, jobs.bytes, jobs.rows.length);
     for (const { partition, row } of jobs.rows) this.#placed.push({ queue: jobs.queue, partition, dataset, row });

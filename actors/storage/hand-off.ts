@@ -8,6 +8,7 @@ import { BacklogReads, type JobReader } from './backlog-reads.ts';
 import type { HandedJobs, JobStatus, QueueStats } from './contract.ts';
 import { readReceivedAt } from './job-row.ts';
 import { createPartition, dropTail, isForgettable, mayReport, type Partition, type StoredRow } from './partition.ts';
+import { type UnfinishedJobs, unfinishedJobs, unfinishedStatus } from './unfinished-jobs.ts';
 
 /** Rows of one `jobs` message: small enough that handling it fits a scheduler slice. */
 const messageRowsMax = 128;
@@ -184,6 +185,16 @@ export class HandOff {
     let sum = 0;
     for (const partition of this.#partitions.get(queue)?.values() ?? []) sum += partition.pending;
     return sum;
+  }
+
+  /** Unfinished jobs of a queue from `firstId` to `lastId`. */
+  unfinished(queue: QueueName, firstId: number, lastId: number): UnfinishedJobs {
+    return unfinishedJobs(this.#partitions.get(queue)?.values() ?? [], firstId, lastId);
+  }
+
+  /** See `unfinishedStatus`. */
+  isUnfinished(queue: QueueName, key: string, jobId: number): JobStatus | true | undefined {
+    return unfinishedStatus(this.#find(queue, key), jobId);
   }
 
   stats(): QueueStats[] {

@@ -4,7 +4,8 @@
 import type { PostgresSession } from '../../transport/index.ts';
 import type { QueueName } from '../job.ts';
 import type { JobReader, RangeRead } from './backlog-reads.ts';
-import { type Dataset, type DatasetList, jobsTable } from './datasets.ts';
+import type { DatasetList } from './dataset-list.ts';
+import { type Dataset, jobsTable } from './datasets.ts';
 import { jobColumns, readJobId, readPartition, rowOffsets } from './job-row.ts';
 import type { StoredRow } from './partition.ts';
 

@@ -8,9 +8,11 @@
 import { type PostgresError, type PostgresSession, TransportError } from '../../transport/index.ts';
 import type { QueueName } from '../job.ts';
 import type { Commit } from './contract.ts';
-import { type DatasetList, ledgerTable, rollSql } from './datasets.ts';
+import type { DatasetList } from './dataset-list.ts';
+import { type DatasetLimits, planRoll } from './dataset-rolls.ts';
+import { ledgerTable } from './datasets.ts';
 import { assignJobIds, buildGroup, type GroupWrite, type NumberedJobs } from './group.ts';
-import { wasCommitted, writeGroup } from './group-writer.ts';
+import { type Fence, wasCommitted, writeGroup } from './group-writer.ts';
 import { type LaneOwnership, reserveJobIds } from './ownership.ts';
 
 const retryDelayMsMin = 50;
@@ -31,7 +33,7 @@ export interface Submission<Tag> {
   tag: Tag;
 }
 
-export interface LaneOptions<Tag> {
+export interface LaneOptions<Tag> extends DatasetLimits {
   /** A new connection that owns the lane (ownership.ts); called again after the old one broke. */
   connect(): Promise<{ session: PostgresSession; ownership: LaneOwnership }>;
   datasets: ReadonlyMap<QueueName, DatasetList>;
@@ -51,8 +53,12 @@ export interface LaneOptions<Tag> {
   groupRowsMax: number;
   groupBytesMax: number;
   copyRowsMin: number;
-  datasetRowsMax: number;
-  datasetBytesMax: number;
+}
+
+/** Something else that only the lane's writer may do. */
+interface Chore {
+  run(session: PostgresSession, fence: Fence): Promise<void>;
+  fail(error: Error): void;
 }
 
 interface Numbered<Tag> extends Submission<Tag> {
@@ -63,6 +69,7 @@ export class Lane<Tag> {
   readonly #options: LaneOptions<Tag>;
   #queue: Submission<Tag>[] = [];
   #queuedBytes = 0;
+  #chores: Chore[] = [];
   #expiryLookAtMs = 0;
   #session: PostgresSession | undefined;
   #ownership: LaneOwnership;
@@ -93,6 +100,11 @@ export class Lane<Tag> {
     return this.#ledgerInUse;
   }
 
+  /** What a transaction of this lane on another connection must pass. */
+  get fence(): Fence {
+    return { lane: this.#ownership.lane, epoch: this.#ownership.epoch };
+  }
+
   get connected(): boolean {
     return this.#session !== undefined && this.#session.broken === undefined;
   }
@@ -103,10 +115,19 @@ export class Lane<Tag> {
     this.#queue.push(submission);
     this.#queuedBytes += submission.bytes;
     this.#dropExpired();
-    if (this.#running) return;
-    this.#running = true;
-    // Never rejects: #run reports through the callbacks.
-    void this.#run();
+    this.#start();
+  }
+
+  /**
+   * Runs `work` on the lane's own connection between two groups: every job's state is decided then, on disk and in
+   * memory. It must be one transaction and repeatable: it is repeated when its outcome was lost with the connection.
+   */
+  between<Value>(work: (session: PostgresSession, fence: Fence) => Promise<Value>): Promise<Value> {
+    if (this.#fenced !== undefined) return Promise.reject(this.#fenced);
+    return new Promise<Value>((resolve, reject) => {
+      this.#chores.push({ run: async (session, fence) => resolve(await work(session, fence)), fail: reject });
+      this.#start();
+    });
   }
 
   /** Resolves when everything submitted so far is decided. */
@@ -123,19 +144,27 @@ export class Lane<Tag> {
     this.#session = undefined;
   }
 
+  #start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    // Never rejects: #run reports through the callbacks.
+    void this.#run();
+  }
+
   async #run(): Promise<void> {
     try {
-      while (this.#queue.length > 0) {
-        await this.#rollFullDatasets();
+      while (this.#queue.length > 0 || this.#chores.length > 0) {
         const group = this.#takeGroup();
-        if (group.length === 0) continue;
-        await this.#reserve(group);
-        await this.#commitGroup(this.#number(group));
+        if (group.length > 0) await this.#reserve(group);
+        await this.#prepareDatasets(group);
+        await this.#runChores();
+        if (group.length > 0) await this.#commitGroup(this.#number(group));
       }
     } catch (error) {
       this.#queue = [];
       const closed = this.#fenced !== undefined;
       this.#fenced ??= error instanceof Error ? error : new Error(String(error));
+      for (const chore of this.#chores.splice(0)) chore.fail(this.#fenced);
       if (!closed) this.#options.onFenced(this.#fenced);
     }
     this.#running = false;
@@ -278,13 +307,33 @@ export class Lane<Tag> {
     return session;
   }
 
-  async #rollFullDatasets(): Promise<void> {
+  async #runChores(): Promise<void> {
+    for (const chore of this.#chores.splice(0)) {
+      const outcome = this.#untilDecided(async (session) => {
+        try {
+          await chore.run(session, this.fence);
+        } catch (error) {
+          if (session.broken !== undefined || isFenced(error)) throw error;
+          // The connection lives, so the transaction was rolled back: its caller may try again, or leave it.
+          chore.fail(error instanceof Error ? error : new Error(String(error)));
+        }
+      });
+      await outcome.catch((error: unknown) => {
+        chore.fail(error instanceof Error ? error : new Error(String(error)));
+        throw error;
+      });
+    }
+  }
+
+  /** Seals what is full or old, and begins a dataset for every queue that the group writes to and that has none. */
+  async #prepareDatasets(group: readonly Submission<Tag>[]): Promise<void> {
+    const written = new Set(group.flatMap(({ commit }) => commit.jobs.map(({ queue }) => queue)));
     for (const list of this.#options.datasets.values()) {
-      const live = list.live;
-      if (live.rows < this.#options.datasetRowsMax && live.bytes < this.#options.datasetBytesMax) continue;
-      const lastJobId = this.#ownership.nextJobId - 1;
-      await this.#untilDecided((session) => session.query(rollSql(live, lastJobId)));
-      list.roll(lastJobId, this.#options.nowMs());
+      const place = { nextJobId: this.#ownership.nextJobId, nowMs: this.#options.nowMs(), limits: this.#options };
+      const roll = planRoll(list, written.has(list.queue), place);
+      if (roll === undefined) continue;
+      await this.#untilDecided((session) => session.query(roll.sql));
+      roll.apply();
     }
   }
 }

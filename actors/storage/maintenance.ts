@@ -1,136 +1,158 @@
-// What keeps disk use bounded: drops finished datasets whose retention is over and folds old ledger rows into totals.
-// It has its own connection, runs seldom and only when there is something to do; a failure is logged and tried again,
-// and never touches intake.
+// What keeps disk use bounded and look-up quick, in the background: when it runs, and what happens when it fails. The
+// work itself is in maintenance-work.ts. It has one connection of its own with timeouts of its own, so that it never
+// stands in the way of a commit; a failure is told once, counted, shown in the status and tried again ever more seldom.
+//
+// States: waiting -> working -> waiting; after a failure `failing`, with longer waits, until a round ends well.
 
-import type { ActorLog, Clock } from '../../runtime/index.ts';
-import type { Postgres, PostgresSession } from '../../transport/index.ts';
+import type { ActorLog, Clock, Metrics } from '../../runtime/index.ts';
+import {
+  openPostgres,
+  type Postgres,
+  type PostgresAddress,
+  PostgresError,
+  type PostgresSession,
+} from '../../transport/index.ts';
 import type { Settings } from '../config.ts';
 import type { QueueName } from '../job.ts';
-import { type Dataset, type DatasetList, jobsTable, ledgerTable, statusTable } from './datasets.ts';
+import type { MaintenanceStats } from './contract.ts';
+import type { DatasetList } from './dataset-list.ts';
+import type { HandOff } from './hand-off.ts';
+import type { Lane } from './lane.ts';
+import type { LedgerTables } from './ledger-tables.ts';
+import { type MaintenanceStep, maintenanceSteps } from './maintenance-work.ts';
 
 /** How often it looks; looking is free. */
 const periodMs = 10_000;
-/** Ledger rows are folded once this many were written since the last time. */
-const ledgerRowsMax = 200_000;
+const backoffMsMax = 300_000;
+/** A lock that is waited for holds up everybody behind it, so it is not waited for long. */
+const lockTimeoutMs = 2_000;
 
 export interface MaintenanceOptions {
-  lane: number;
-  postgres: Postgres;
+  lane: Pick<Lane<unknown>, 'between' | 'fence' | 'ledgerInUse'>;
+  handOff: Pick<HandOff, 'unfinished' | 'isUnfinished'>;
   datasets: ReadonlyMap<QueueName, DatasetList>;
-  /** All ledger tables, oldest first; the last one is written to. */
-  ledgerNumbers: readonly number[];
+  ledgerTables: LedgerTables;
+  postgres: { address: PostgresAddress; applicationName: string; connectTimeoutMs: number };
   settings: Settings['storage'];
-  /** The ledger table that a group in flight writes to, if any: it is not folded meanwhile. */
-  ledgerInUse(): number | undefined;
   context: { clock: Clock; log: Pick<ActorLog, 'info' | 'warn'> };
+  metrics: Metrics;
 }
 
-export interface Maintenance {
-  /** The ledger table that commits write to. */
-  readonly ledgerNumber: number;
-  /** Tells how many ledger rows a commit wrote. */
-  ledgerRows(count: number): void;
-  /** One round now; resolves when it is done. */
-  run(): Promise<void>;
-  stop(): Promise<void>;
-}
+export class Maintenance {
+  readonly #options: MaintenanceOptions;
+  readonly #failuresTotal;
+  readonly #postgres: Postgres;
+  #session: PostgresSession | undefined;
+  #timer: { cancel(): void } | undefined;
+  #round: Promise<void> = Promise.resolve();
+  #stopped = false;
+  #stats: MaintenanceStats = { state: 'waiting', failures: 0, failure: '', lastRoundAtMs: 0 };
+  #failuresInLine = 0;
 
-export function startMaintenance(options: MaintenanceOptions): Maintenance {
-  const { clock, log } = options.context;
-  const state = { number: options.ledgerNumbers.at(-1) ?? 1, old: options.ledgerNumbers.slice(0, -1), rows: 0 };
-  let stopped = false;
-  let round: Promise<void> = Promise.resolve();
-  const run = (): Promise<void> => {
-    round = round
-      .then(() => oneRound(options, state))
-      .catch((error: unknown) => {
-        log.warn(
-          {},
-          `maintenance failed and is tried again: ${error instanceof Error ? error.message : String(error)}`,
-        );
+  constructor(options: MaintenanceOptions) {
+    this.#options = options;
+    this.#failuresTotal = options.metrics.counter(
+      'sluice_storage_maintenance_failures_total',
+      'Rounds of maintenance that failed and are tried again',
+    );
+    this.#postgres = openPostgres({
+      ...options.postgres,
+      statementTimeoutMs: options.settings.maintenanceTimeoutMs,
+      lockTimeoutMs,
+      poolMax: 1,
+    });
+    this.#later();
+  }
+
+  get stats(): MaintenanceStats {
+    return this.#stats;
+  }
+
+  /** One round now, after the one under way; resolves when it is over, well or not. */
+  run(): Promise<void> {
+    this.#round = this.#round.then(() => this.#oneRound());
+    return this.#round;
+  }
+
+  /** At once: whatever is under way is rolled back by Postgres and found again at the next start. */
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    this.#session?.destroy(stopped());
+  }
+
+  #later(): void {
+    const delayMs = Math.min(backoffMsMax, periodMs * 2 ** this.#failuresInLine);
+    this.#timer = this.#options.context.clock.setTimer(delayMs, () => {
+      void this.run().then(() => {
+        if (!this.#stopped) this.#later();
       });
-    return round;
-  };
-  let timer = clock.setTimer(periodMs, tick);
-  function tick(): void {
-    if (stopped) return;
-    void run().then(() => {
-      if (!stopped) timer = clock.setTimer(periodMs, tick);
     });
   }
-  return {
-    get ledgerNumber() {
-      return state.number;
-    },
-    ledgerRows: (count) => {
-      state.rows += count;
-    },
-    run,
-    stop: async () => {
-      stopped = true;
-      timer.cancel();
-      await round;
-    },
-  };
-}
 
-interface LedgerState {
-  number: number;
-  /** Tables to fold: nobody writes to them any more, but for a group that is in flight. */
-  old: number[];
-  rows: number;
-}
-
-async function oneRound(options: MaintenanceOptions, ledger: LedgerState): Promise<void> {
-  const now = options.context.clock.nowMs();
-  const { retentionMs, retentionBytesMax } = options.settings;
-  for (const list of options.datasets.values()) {
-    for (const dataset of list.expired(now, retentionMs, retentionBytesMax)) {
-      // Out of the list first: a reader that comes later does not look for it.
-      list.remove(dataset);
-      await options.postgres.withSession((session) => dropDataset(session, dataset));
-      options.context.log.info({ dataset: jobsTable(dataset), rows: dataset.rows }, 'dropped a finished dataset');
+  /** One step that fails keeps no other from its work: what sets disk space free must not wait for an index. */
+  async #oneRound(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stats = { ...this.#stats, state: 'working' };
+    const failures: string[] = [];
+    for (const step of maintenanceSteps) {
+      try {
+        await this.#runStep(step);
+      } catch (error) {
+        failures.push(`${step.name}: ${error instanceof Error ? error.message : String(error)}`);
+      }
     }
+    await this.#closeSession();
+    if (this.#stopped) return;
+    this.#settle(failures, this.#options.context.clock.nowMs());
   }
-  for (const number of ledger.old.filter((one) => one !== options.ledgerInUse())) {
-    await options.postgres.withSession((session) => foldLedger(session, options.lane, number));
-    ledger.old.splice(ledger.old.indexOf(number), 1);
+
+  #runStep(step: MaintenanceStep): Promise<void> {
+    const { lane, handOff, datasets, ledgerTables, settings, context } = this.#options;
+    const { clock, log } = context;
+    const withSession = <Value>(work: (session: PostgresSession) => Promise<Value>) => this.#withSession(work);
+    return step.run({ lane, handOff, datasets, ledgerTables, settings, clock, log, withSession });
   }
-  if (ledger.rows >= ledgerRowsMax) {
-    const next = ledger.number + 1;
-    await options.postgres.withSession((session) => createLedger(session, options.lane, next));
-    // Folded in the next round: a group in flight may still write to the old table.
-    ledger.old.push(ledger.number);
-    ledger.number = next;
-    ledger.rows = 0;
+
+  #settle(failures: readonly string[], nowMs: number): void {
+    const { log } = this.#options.context;
+    const failure = failures.join('; ');
+    const total = this.#stats.failures + (failures.length > 0 ? 1 : 0);
+    this.#stats = {
+      state: failures.length > 0 ? 'failing' : 'waiting',
+      failures: total,
+      failure,
+      lastRoundAtMs: nowMs,
+    };
+    if (failures.length === 0) {
+      if (this.#failuresInLine > 0) log.info({}, 'maintenance works again');
+      this.#failuresInLine = 0;
+      return;
+    }
+    this.#failuresTotal.add(1);
+    this.#failuresInLine += 1;
+    if (this.#failuresInLine > 1) return;
+    log.warn({}, `maintenance failed and is tried again ever more seldom; intake goes on: ${failure}`);
+  }
+
+  /** The round's connection: made when there is something to do, closed at the end of the round. */
+  async #withSession<Value>(work: (session: PostgresSession) => Promise<Value>): Promise<Value> {
+    if (this.#stopped) throw stopped();
+    if (this.#session?.broken !== undefined) await this.#closeSession();
+    this.#session ??= await this.#postgres.session();
+    // Stopped while it was being made: nobody else closes it.
+    if (this.#stopped) await this.#closeSession();
+    if (this.#session === undefined) throw stopped();
+    return await work(this.#session);
+  }
+
+  async #closeSession(): Promise<void> {
+    const session = this.#session;
+    this.#session = undefined;
+    await session?.close();
   }
 }
 
-async function dropDataset(session: PostgresSession, dataset: Dataset): Promise<void> {
-  await session.query(
-    `drop table if exists ${jobsTable(dataset)}; drop table if exists ${statusTable(dataset)};
-     delete from sluice_datasets
-       where lane = ${dataset.lane} and queue = '${dataset.queue}' and number = ${dataset.number}`,
-  );
-}
-
-async function createLedger(session: PostgresSession, lane: number, number: number): Promise<void> {
-  await session.query(
-    `create table if not exists ${ledgerTable(lane, number)} (like ${ledgerTable(lane, number - 1)} including all);
-     insert into sluice_datasets (lane, queue, number, first_job_id) values (${lane}, 'ledger', ${number}, 0)
-       on conflict do nothing`,
-  );
-}
-
-/** One simple query, so one transaction: the sums move and the table goes, or neither. */
-async function foldLedger(session: PostgresSession, lane: number, number: number): Promise<void> {
-  const table = ledgerTable(lane, number);
-  await session.query(
-    `insert into sluice_ledger_totals as t (lane, minute, source_id, destination_id, kind, count)
-       select ${lane}, minute, source_id, destination_id, kind, sum(count) from ${table}
-       where count <> 0 group by minute, source_id, destination_id, kind
-     on conflict (lane, minute, source_id, destination_id, kind) do update set count = t.count + excluded.count;
-     drop table ${table};
-     delete from sluice_datasets where lane = ${lane} and queue = 'ledger' and number = ${number}`,
-  );
+function stopped(): PostgresError {
+  return new PostgresError('connection', 'the storage actor was stopped');
 }

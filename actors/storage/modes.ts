@@ -3,9 +3,10 @@
 // and the order of users would be lost. They change only when nothing is pending and nobody else runs.
 
 import type { PostgresSession } from '../../transport/index.ts';
-import { type QueueName, queueNames } from '../job.ts';
-import { type Dataset, jobsTable, ledgerTable, statusTable } from './datasets.ts';
+import type { QueueName } from '../job.ts';
+import { jobsTable, ledgerTable, statusTable } from './datasets.ts';
 import { isAnyLaneHeld } from './ownership.ts';
+import { readDatasets, readLanes } from './queues.ts';
 import { recoverQueue } from './recovery.ts';
 
 export type ModesOutcome =
@@ -50,8 +51,7 @@ async function decide(session: PostgresSession, wanted: Readonly<Record<string, 
   }
   if (changes.length > 0) {
     if (await isAnyLaneHeld(session)) return { kind: 'inUse', changes };
-    const datasets = await allDatasets(session);
-    const jobs = await pendingJobs(session, datasets);
+    const jobs = await pendingJobs(session);
     if (jobs > 0) return { kind: 'pending', changes, jobs };
     await dropLanes(session, Number(wanted['storage.lanes'] ?? 1));
   }
@@ -66,34 +66,11 @@ async function decide(session: PostgresSession, wanted: Readonly<Record<string, 
   return { kind: 'settled' };
 }
 
-async function allDatasets(session: PostgresSession): Promise<Dataset[]> {
-  const { rows } = await session.query<{
-    lane: number;
-    queue: string;
-    number: number;
-    first_job_id: number;
-    last_job_id: number | null;
-  }>(
-    "select lane, queue, number, first_job_id, last_job_id from sluice_datasets where queue <> 'ledger' order by number",
-  );
-  return rows.map((row) => ({
-    lane: row.lane,
-    queue: row.queue as QueueName,
-    number: row.number,
-    firstJobId: row.first_job_id,
-    lastJobId: row.last_job_id ?? 0,
-    rows: 0,
-    bytes: 0,
-    finished: 0,
-    sealedAtMs: 0,
-  }));
-}
-
-async function pendingJobs(session: PostgresSession, datasets: readonly Dataset[]): Promise<number> {
+async function pendingJobs(session: PostgresSession): Promise<number> {
   let jobs = 0;
-  for (const lane of new Set(datasets.map((one) => one.lane))) {
-    for (const queue of queueNames) {
-      const own = datasets.filter((one) => one.lane === lane && one.queue === queue);
+  for (const lane of await readLanes(session)) {
+    const { datasets } = await readDatasets(session, lane);
+    for (const [queue, own] of datasets) {
       for (const { pending } of await recoverQueue(session, queue, own)) jobs += pending;
     }
   }

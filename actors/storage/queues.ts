@@ -1,19 +1,29 @@
-// Finds the datasets of every queue of a lane at start, and makes the first one of a queue that has none yet.
+// Finds the datasets of every queue of a lane at start. A queue that was never used has none, and costs no query.
 
 import type { PostgresSession } from '../../transport/index.ts';
 import { type QueueName, queueNames } from '../job.ts';
-import { createDatasetSql, type Dataset, DatasetList, firstJobIdOf, ledgerTable } from './datasets.ts';
+import { DatasetList } from './dataset-list.ts';
+import { type Dataset, jobsTable, ledgerTable, newDataset, statusTable } from './datasets.ts';
 
 interface DatasetRow {
   queue: string;
   number: number;
   first_job_id: number;
   last_job_id: number | null;
+  row_count: number | null;
+  created_ms: number;
+  sealed_ms: number | null;
+  moved_to: number | null;
+  is_residue: boolean;
+  has_job_indexes: boolean;
+  has_status_index: boolean;
 }
 
 export interface KnownDatasets {
   /** Oldest first. Row counts and bytes are unknown. */
   datasets: ReadonlyMap<QueueName, Dataset[]>;
+  /** Those whose unfinished jobs are in another dataset: there for look-up only. */
+  moved: ReadonlyMap<QueueName, Dataset[]>;
   ledgerNumbers: number[];
 }
 
@@ -24,48 +34,70 @@ export async function readLanes(session: PostgresSession): Promise<number[]> {
 }
 
 /** What there is, and nothing is made. */
-export async function readDatasets(session: PostgresSession, lane: number, nowMs = 0): Promise<KnownDatasets> {
+export async function readDatasets(session: PostgresSession, lane: number): Promise<KnownDatasets> {
   const { rows } = await session.query<DatasetRow>(
-    'select queue, number, first_job_id, last_job_id from sluice_datasets where lane = $1 order by queue, number',
+    `select queue, number, first_job_id, last_job_id, row_count, moved_to, is_residue,
+       floor(extract(epoch from created_at) * 1000)::bigint as created_ms,
+       floor(extract(epoch from sealed_at) * 1000)::bigint as sealed_ms,
+       jobs_indexed_at is not null as has_job_indexes, status_indexed_at is not null as has_status_index
+     from sluice_datasets where lane = $1 order by queue, first_job_id, number`,
     [lane],
   );
   const datasets = new Map<QueueName, Dataset[]>();
+  const moved = new Map<QueueName, Dataset[]>();
   for (const queue of queueNames) {
     const known = rows.filter((row) => row.queue === queue);
     datasets.set(
       queue,
-      known.map((row) => toDataset(lane, queue, row, nowMs)),
+      known.filter((row) => row.moved_to === null).map((row) => toDataset(lane, queue, row)),
+    );
+    moved.set(
+      queue,
+      known.filter((row) => row.moved_to !== null).map((row) => toDataset(lane, queue, row)),
     );
   }
-  return { datasets, ledgerNumbers: rows.filter((row) => row.queue === 'ledger').map((row) => row.number) };
+  return { datasets, moved, ledgerNumbers: rows.filter((row) => row.queue === 'ledger').map((row) => row.number) };
 }
 
 export async function loadDatasets(
   session: PostgresSession,
   lane: number,
-  nowMs: number,
 ): Promise<{ datasets: ReadonlyMap<QueueName, DatasetList>; ledgerNumbers: number[] }> {
-  const known = await readDatasets(session, lane, nowMs);
+  const known = await readDatasets(session, lane);
+  const all = [...known.datasets.values(), ...known.moved.values()].flat();
+  await dropStrays(session, lane, all);
   const datasets = new Map<QueueName, DatasetList>();
-  for (const [queue, list] of known.datasets) {
-    datasets.set(
-      queue,
-      new DatasetList(queue, list.length > 0 ? list : [await createFirst(session, lane, queue, nowMs)]),
-    );
+  for (const queue of queueNames) {
+    const moved = known.moved.get(queue) ?? [];
+    await measure(session, moved);
+    datasets.set(queue, new DatasetList({ lane, queue }, known.datasets.get(queue) ?? [], moved));
   }
   const { ledgerNumbers } = known;
   if (ledgerNumbers.length === 0) ledgerNumbers.push(await createFirstLedger(session, lane));
   return { datasets, ledgerNumbers };
 }
 
-async function createFirst(session: PostgresSession, lane: number, queue: QueueName, nowMs: number): Promise<Dataset> {
-  const firstJobId = firstJobIdOf(lane);
-  await session.query(
-    `${createDatasetSql({ lane, queue, number: 1 })}
-     insert into sluice_datasets (lane, queue, number, first_job_id) values (${lane}, '${queue}', 1, ${firstJobId})
-       on conflict do nothing`,
+/** Tables that were made ahead or half filled when the last process ended: nothing in them counts. */
+async function dropStrays(session: PostgresSession, lane: number, known: readonly Dataset[]): Promise<void> {
+  const infix = lane === 0 ? '' : `l${lane}_`;
+  const { rows } = await session.query<{ name: string }>(
+    `select relname as name from pg_class
+     where relkind = 'r' and pg_table_is_visible(oid) and relname ~ '^(${queueNames.join('|')})_${infix}(jobs|status)_[0-9]+$'`,
   );
-  return toDataset(lane, queue, { queue, number: 1, first_job_id: firstJobId, last_job_id: null }, nowMs);
+  const entered = new Set(known.flatMap((dataset) => [jobsTable(dataset), statusTable(dataset)]));
+  const strays = rows.filter(({ name }) => !entered.has(name));
+  if (strays.length > 0) await session.query(`drop table ${strays.map(({ name }) => name).join(', ')}`);
+}
+
+/** Of the others recovery tells (recovery.ts). */
+async function measure(session: PostgresSession, moved: readonly Dataset[]): Promise<void> {
+  for (const dataset of moved) {
+    const { rows } = await session.query<{ bytes: number }>('select pg_total_relation_size($1::regclass) as bytes', [
+      jobsTable(dataset),
+    ]);
+    dataset.bytes = Number(rows[0]?.bytes ?? 0);
+    dataset.finished = dataset.rows;
+  }
 }
 
 /** That of lane 0 came with the first migration. */
@@ -85,17 +117,18 @@ async function createFirstLedger(session: PostgresSession, lane: number): Promis
   return 1;
 }
 
-/** Row counts and bytes follow from recovery (recovery.ts). Retention of a sealed dataset starts anew: never too early. */
-function toDataset(lane: number, queue: QueueName, row: DatasetRow, nowMs: number): Dataset {
-  return {
+function toDataset(lane: number, queue: QueueName, row: DatasetRow): Dataset {
+  return newDataset({
     lane,
     queue,
     number: row.number,
     firstJobId: row.first_job_id,
     lastJobId: row.last_job_id ?? 0,
-    rows: 0,
-    bytes: 0,
-    finished: 0,
-    sealedAtMs: row.last_job_id === null ? 0 : nowMs,
-  };
+    createdAtMs: row.created_ms,
+    sealedAtMs: row.sealed_ms ?? 0,
+    rows: row.row_count ?? 0,
+    isResidue: row.is_residue,
+    hasJobIndexes: row.has_job_indexes,
+    hasStatusIndex: row.has_status_index,
+  });
 }

@@ -115,7 +115,7 @@ interface StatusRow {
   after_id: number;
   job_id: number;
   jobs: number;
-  state: JobState;
+  state: JobState | 'moved';
   attempt: number;
   code: number;
   exec_ms: number;
@@ -148,11 +148,12 @@ async function readStatuses(session: PostgresSession, dataset: Dataset, found: M
     const one = found.get(row.partition);
     if (one === undefined) continue;
     if (row.job_id > one.cursor) one.cursor = row.job_id;
-    if (isTerminal(row.state)) {
+    // A copy that was overtaken by the end of its job (residues.ts) ends with it.
+    if (row.state === 'moved' || isTerminal(row.state)) {
       dataset.finished += row.jobs;
       one.finished += row.jobs;
       addInterval(one.intervals, { afterId: row.after_id, jobId: row.job_id });
-    } else one.statuses.set(row.job_id, toStatus(row));
+    } else one.statuses.set(row.job_id, toStatus(row, row.state));
   }
 }
 
@@ -192,10 +193,10 @@ function emptyFound(total: number, firstJobId: number, lastJobId: number): Found
   return { total, finished: 0, firstJobId, lastJobId, cursor: 0, intervals: [], statuses: new Map() };
 }
 
-function toStatus(row: StatusRow): JobStatus {
+function toStatus(row: StatusRow, state: JobState): JobStatus {
   return {
     jobId: row.job_id,
-    state: row.state,
+    state,
     attempt: row.attempt,
     code: row.code,
     response: '',

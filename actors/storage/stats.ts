@@ -2,7 +2,7 @@
 
 import type { Metrics } from '../../runtime/index.ts';
 import { describeServer, type PostgresSession } from '../../transport/index.ts';
-import type { StorageStats } from './contract.ts';
+import type { MaintenanceStats, StorageStats } from './contract.ts';
 import type { HandOff } from './hand-off.ts';
 import type { LedgerTotals } from './ledger.ts';
 
@@ -69,7 +69,13 @@ export class CommitFigures {
 }
 
 export function collectStats(
-  running: { handOff: HandOff; ledger: LedgerTotals; lane: { connected: boolean }; server: ServerFacts },
+  running: {
+    handOff: HandOff;
+    ledger: LedgerTotals;
+    lane: { connected: boolean };
+    server: ServerFacts;
+    maintenance: { stats: MaintenanceStats };
+  },
   figures: CommitFigures,
   ledgerAlarm: string,
 ): StorageStats {
@@ -79,6 +85,7 @@ export function collectStats(
   }));
   const { groups, submissions, rows, bytes } = figures;
   return {
+    maintenance: running.maintenance.stats,
     queues,
     ledger: running.ledger.all(),
     ledgerAlarm,

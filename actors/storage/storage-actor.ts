@@ -10,7 +10,7 @@ import { consumerKey } from '../lanes.ts';
 import { type ProcessFailed, processKey, processKind } from '../process-actor.ts';
 import type { Commit, CommitReply, ConsumerMessage, StorageMessage } from './contract.ts';
 import { storageKind } from './contract.ts';
-import type { DatasetList } from './datasets.ts';
+import type { DatasetList } from './dataset-list.ts';
 import type { GroupWrite } from './group.ts';
 import { HandOff } from './hand-off.ts';
 import { createJobReader } from './job-reader.ts';
@@ -18,7 +18,8 @@ import { rowOffsets } from './job-row.ts';
 import { Lane, type Submission } from './lane.ts';
 import { LedgerTotals } from './ledger.ts';
 import { LedgerCheck } from './ledger-check.ts';
-import { type Maintenance, startMaintenance } from './maintenance.ts';
+import { LedgerTables } from './ledger-tables.ts';
+import { Maintenance, type MaintenanceOptions } from './maintenance.ts';
 import { takeLane } from './ownership.ts';
 import type { Partition } from './partition.ts';
 import { loadDatasets, readDatasets } from './queues.ts';
@@ -62,6 +63,7 @@ interface Running {
   lane: Lane<Waiting>;
   handOff: HandOff;
   ledger: LedgerTotals;
+  ledgerTables: LedgerTables;
   maintenance: Maintenance;
   server: ServerFacts;
   datasets: ReadonlyMap<QueueName, DatasetList>;
@@ -95,7 +97,7 @@ class Storage {
 
   async start(): Promise<void> {
     const { session, ownership } = await this.#connect();
-    const { datasets, ledgerNumbers } = await loadDatasets(session, this.#laneNumber, this.#context.clock.nowMs());
+    const { datasets, ledgerNumbers } = await loadDatasets(session, this.#laneNumber);
     this.#lastGroupId = ownership.nextJobId - 1;
     const ledger = new LedgerTotals(await recoverLedger(session, this.#laneNumber, ledgerNumbers));
     const settings = this.#environment.settings.storage;
@@ -110,20 +112,12 @@ class Storage {
       readRowsMax: settings.readRowsMax,
       readBytesMax: settings.readBytesMax,
     });
-    const maintenance = startMaintenance({
-      lane: this.#laneNumber,
-      postgres: this.#postgres,
-      datasets,
-      ledgerNumbers,
-      settings,
-      ledgerInUse: () => this.#lane().ledgerInUse,
-      context: this.#context,
-    });
+    const ledgerTables = new LedgerTables(ledgerNumbers);
     const writer = new Lane<Waiting>(
       {
         connect: () => this.#connect(),
         datasets,
-        ledgerNumber: () => maintenance.ledgerNumber,
+        ledgerNumber: () => ledgerTables.current,
         onCommitted: (group, submissions) => this.#committed(group, submissions),
         onRefused: (submission, error) => this.#refused(submission, error),
         onExpired: ({ tag }) => tag.replier.fail(new Error('expected to be written before the deadline of the ask')),
@@ -137,13 +131,29 @@ class Storage {
       ownership,
     );
     const server = await serverFacts(session);
-    this.#running = { lane: writer, handOff, ledger, maintenance, server, datasets };
     for (const [queue, list] of datasets) {
       for (const partition of await recoverQueue(session, queue, list.all)) handOff.restore(partition);
     }
+    const maintenance = this.#startMaintenance({ lane: writer, handOff, datasets, ledgerTables });
+    this.#running = { lane: writer, handOff, ledger, ledgerTables, maintenance, server, datasets };
     this.#ledgerCheck = this.#checkLedger(this.#running);
     handOff.sweep();
     this.#sweepLater();
+  }
+
+  #startMaintenance(parts: Pick<MaintenanceOptions, 'lane' | 'handOff' | 'datasets' | 'ledgerTables'>): Maintenance {
+    const { postgres: address, settings, telemetry } = this.#environment;
+    return new Maintenance({
+      ...parts,
+      postgres: {
+        address,
+        applicationName: `sluice maintenance ${this.#context.key}`,
+        connectTimeoutMs: settings.postgres.connectTimeoutMs,
+      },
+      settings: settings.storage,
+      context: this.#context,
+      metrics: telemetry.metrics,
+    });
   }
 
   handle(message: Inner): void {
@@ -191,7 +201,7 @@ class Storage {
     const running = this.#running;
     // Commits in flight are still answered while the lane drains.
     if (!afterDrain) this.#running = undefined;
-    await running?.maintenance.stop();
+    running?.maintenance.stop();
     await this.#ledgerCheck?.stop();
     await running?.lane.close(afterDrain);
     this.#running = undefined;
@@ -272,7 +282,7 @@ class Storage {
       tag.replier.reply({ kind: 'committed' } satisfies CommitReply);
     }
     this.#figures.group(submissions.length, group.rows, group.bytes);
-    running.maintenance.ledgerRows(group.ledger.length);
+    running.ledgerTables.written(group.ledger.length);
     handOff.serve(touched);
     this.#sweepLater();
   }

@@ -4,21 +4,22 @@ import { strict as assert } from 'node:assert';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Commit, DoneRun } from '../../actors/storage/contract.ts';
-import { type Dataset, DatasetList } from '../../actors/storage/datasets.ts';
+import { DatasetList } from '../../actors/storage/dataset-list.ts';
+import { type Dataset, newDataset } from '../../actors/storage/datasets.ts';
 import { assignJobIds, buildGroup } from '../../actors/storage/group.ts';
 import { insertStatement } from '../../actors/storage/group-writer.ts';
 import { JobRowWriter, readJobs, rowOffsets } from '../../actors/storage/job-row.ts';
 import { addInterval, isCovered } from '../../actors/storage/recovery.ts';
 
 function dataset(number: number, firstJobId: number, lastJobId: number): Dataset {
-  return { lane: 0, queue: 'gw', number, firstJobId, lastJobId, rows: 0, bytes: 0, finished: 0, sealedAtMs: 0 };
+  return newDataset({ lane: 0, queue: 'gw', number, firstJobId, lastJobId, createdAtMs: 0 });
 }
 
 function place(...datasets: Dataset[]) {
   return {
     groupId: 900,
     lane: 0,
-    datasets: new Map([['gw' as const, new DatasetList('gw', datasets)]]),
+    datasets: new Map([['gw' as const, new DatasetList({ lane: 0, queue: 'gw' }, datasets)]]),
     ledgerNumber: 1,
     nowMs: 5,
   };

@@ -3,33 +3,23 @@
 
 import { strict as assert } from 'node:assert';
 import { test } from 'node:test';
-import { createDatasetSql, type Dataset, DatasetList } from '../../actors/storage/datasets.ts';
+import { DatasetList } from '../../actors/storage/dataset-list.ts';
+import { createDatasetSql, jobsTable, newDataset } from '../../actors/storage/datasets.ts';
 import { createJobReader } from '../../actors/storage/job-reader.ts';
 import { testDatabase } from '../support/database.ts';
-
-const dataset: Omit<Dataset, 'number' | 'firstJobId'> = {
-  lane: 0,
-  queue: 'gw',
-  lastJobId: 0,
-  rows: 0,
-  bytes: 0,
-  finished: 0,
-  sealedAtMs: 0,
-};
 
 test('a dataset that goes while a backlog is read hides no other one', async (t) => {
   const database = await testDatabase(t);
   const postgres = database.open({ poolMax: 1 });
-  const list = new DatasetList('gw', [
-    { ...dataset, number: 1, firstJobId: 1, lastJobId: 10 },
-    { ...dataset, number: 2, firstJobId: 11, lastJobId: 20 },
-    { ...dataset, number: 3, firstJobId: 21 },
+  const name = { lane: 0, queue: 'gw' as const, createdAtMs: 0 };
+  const list = new DatasetList(name, [
+    newDataset({ ...name, number: 1, firstJobId: 1, lastJobId: 10 }),
+    newDataset({ ...name, number: 2, firstJobId: 11, lastJobId: 20 }),
+    newDataset({ ...name, number: 3, firstJobId: 21 }),
   ]);
-  for (const { number, firstJobId } of list.all) {
-    await postgres.query(createDatasetSql({ ...dataset, number }));
-    await postgres.query(
-      `insert into ${number === 1 ? 'gw_jobs_1' : `gw_jobs_${number}`} values (${firstJobId}, 0, 'a', 'u', 'm', now(), '{}', '')`,
-    );
+  for (const one of list.all) {
+    await postgres.query(createDatasetSql(one));
+    await postgres.query(`insert into ${jobsTable(one)} values (${one.firstJobId}, 0, 'a', 'u', 'm', now(), '{}', '')`);
   }
   const [first] = list.all;
   assert.ok(first);

@@ -3,13 +3,12 @@
 
 import { strict as assert } from 'node:assert';
 import { test } from 'node:test';
-import { createDatasetSql, DatasetList } from '../../actors/storage/datasets.ts';
-import { startMaintenance } from '../../actors/storage/maintenance.ts';
+import { LedgerTables } from '../../actors/storage/ledger-tables.ts';
 import { takeLane } from '../../actors/storage/ownership.ts';
 import { recoverLedger } from '../../actors/storage/recovery.ts';
-import { RuntimeError, realSeams } from '../../runtime/index.ts';
-import { silentLog, testDatabase } from '../support/database.ts';
-import { jobRows, statusOf, storageDefaults, storageFixture } from '../support/storage-fixture.ts';
+import { RuntimeError } from '../../runtime/index.ts';
+import { testDatabase } from '../support/database.ts';
+import { jobRows, statusOf, storageFixture } from '../support/storage-fixture.ts';
 
 const many = (partition: string, count: number): string[] => Array.from({ length: count }, () => partition);
 
@@ -292,7 +291,6 @@ test('full datasets are rolled, and a restart finds what is unfinished in any of
     { number: 1, rows: 120 },
     { number: 2, rows: 120 },
     { number: 3, rows: 120 },
-    { number: 4, rows: null },
   ]);
   await fixture.stop();
   const second = storageFixture(database, { datasetRowsMax: 100 });
@@ -304,45 +302,30 @@ test('full datasets are rolled, and a restart finds what is unfinished in any of
   );
 });
 
-test('maintenance drops finished datasets and folds the ledger without losing a count', async (t) => {
+test('the ledger is folded into totals without losing a count, but not by a process that lost its lane', async (t) => {
   const database = await testDatabase(t);
-  const postgres = database.open();
-  const dataset = { lane: 0, queue: 'gw' as const, lastJobId: 0, rows: 0, bytes: 0, finished: 0, sealedAtMs: 0 };
-  const list = new DatasetList('gw', [
-    { ...dataset, number: 1, firstJobId: 1, lastJobId: 10, rows: 10, finished: 10 },
-    { ...dataset, number: 2, firstJobId: 11, lastJobId: 20, rows: 10, finished: 9 },
-    { ...dataset, number: 3, firstJobId: 21 },
-  ]);
-  for (const one of list.all) await postgres.query(createDatasetSql(one));
-  await postgres.query(
-    `insert into sluice_ledger_1 select g, 5, 's', 'd', 'delivered', 2 from generate_series(1, 10) as g`,
-  );
-  const settings = { ...storageDefaults, retentionMs: 0 };
-  const maintenance = startMaintenance({
-    lane: 0,
-    postgres,
-    datasets: new Map([['gw', list]]),
-    ledgerNumbers: [1],
-    settings,
-    ledgerInUse: () => undefined,
-    context: { clock: realSeams().clock, log: silentLog },
+  await database.open({ poolMax: 1 }).withSession(async (session) => {
+    const fence = await takeLane(session, 0, 'test');
+    await session.query(
+      "insert into sluice_ledger_1 select g, 5, 's', 'd', 'delivered', 2 from generate_series(1, 10) g",
+    );
+    const tables = new LedgerTables([1]);
+    const lane = { fence, ledgerInUse: undefined };
+    tables.written(1_000_000);
+    await tables.fold(session, lane);
+    assert.equal(tables.current, 2);
+    const stranger = { ...lane, fence: { lane: 0, epoch: fence.epoch - 1 } };
+    await assert.rejects(tables.fold(session, stranger), { code: 'POSTGRES_FENCED' });
+    await tables.fold(session, lane);
+    assert.equal(tables.hasWork, false);
+    const { rows } = await session.query<{ name: string }>(
+      "select relname as name from pg_class where relname ~ '^sluice_ledger' and relkind = 'r' order by 1",
+    );
+    assert.deepEqual(
+      rows.map((row) => row.name),
+      ['sluice_ledger_2', 'sluice_ledger_totals'],
+    );
+    const totals = await recoverLedger(session, 0, [2]);
+    assert.deepEqual(totals, [{ minute: 0, sourceId: 's', destinationId: 'd', kind: 'delivered', count: 20 }]);
   });
-  t.after(() => maintenance.stop());
-  maintenance.ledgerRows(1_000_000);
-  await maintenance.run();
-  assert.equal(maintenance.ledgerNumber, 2);
-  await maintenance.run();
-  const { rows } = await postgres.query<{ name: string }>(
-    "select relname as name from pg_class where relname ~ '^(gw_|sluice_ledger)' and relkind = 'r' order by 1",
-  );
-  assert.deepEqual(
-    rows.map((row) => row.name),
-    ['gw_jobs_2', 'gw_jobs_3', 'gw_status_2', 'gw_status_3', 'sluice_ledger_2', 'sluice_ledger_totals'],
-  );
-  assert.deepEqual(
-    list.all.map((one) => one.number),
-    [2, 3],
-  );
-  const totals = await postgres.withSession((session) => recoverLedger(session, 0, [2]));
-  assert.deepEqual(totals, [{ minute: 0, sourceId: 's', destinationId: 'd', kind: 'delivered', count: 20 }]);
 });

@@ -14,7 +14,7 @@ import { keyOf, type ModelJob, type Place, type StorageModel } from './storage-m
 
 export type StorageCommand = fc.AsyncCommand<StorageModel, RealStorage>;
 
-const places: readonly Place[] = [
+export const places: readonly Place[] = [
   { queue: 'gw', partition: 'a' },
   { queue: 'gw', partition: 'b' },
   { queue: 'rt', partition: 'x' },
@@ -27,6 +27,9 @@ export class RealStorage {
   readonly database: TestDatabase;
   readonly #settings: Record<string, number>;
   readonly #jobIds = new Map<string, number>();
+  /** Seen after rounds of maintenance. */
+  residues = 0;
+  #nowMs = 1_790_000_000_000;
   fixture: StorageFixture;
 
   constructor(database: TestDatabase, settings: Record<string, number>) {
@@ -57,8 +60,24 @@ export class RealStorage {
     return handed;
   }
 
+  /** Statuses of a job are told apart by their time. */
+  nextMs(): number {
+    this.#nowMs += 1;
+    return this.#nowMs;
+  }
+
   jobId(job: ModelJob): number {
     return this.#jobIds.get(job.messageId) ?? 0;
+  }
+
+  async maintain(): Promise<void> {
+    await this.fixture.maintain();
+    const { maintenance } = await this.fixture.stats();
+    assert.equal(maintenance.failure, '');
+    const { rows } = await this.database
+      .open({ poolMax: 1 })
+      .query<{ residues: number }>('select count(*)::int as residues from sluice_datasets where is_residue');
+    this.residues += rows[0]?.residues ?? 0;
   }
 
   async kill(): Promise<void> {
@@ -265,7 +284,10 @@ class Report implements StorageCommand {
       const attempt = job.attempts + (state === 'waiting' ? 0 : 1);
       // Every other success is told explicitly, as a router does that has an answer to keep.
       const plain = state === 'succeeded' && known.jobId % 2 === 0;
-      return { ...known, status: plain ? undefined : statusOf(known.jobId, { state, attempt, code }) };
+      return {
+        ...known,
+        status: plain ? undefined : statusOf(known.jobId, { state, attempt, code, execTimeMs: real.nextMs() }),
+      };
     });
     const { queue, partition } = this.#place;
     const done = real.fixture.results(queue, partition, collectResults(finished));
@@ -326,7 +348,7 @@ class Maintain implements StorageCommand {
   }
 
   async run(model: StorageModel, real: RealStorage): Promise<void> {
-    await real.fixture.maintain();
+    await real.maintain();
     await agree(model, real);
   }
 

@@ -202,8 +202,6 @@ function settingsWith(storageSettings: Record<string, number>): Settings {
   return { ...config.settings, storage: { ...storage, ...storageSettings } };
 }
 
-export const storageDefaults = settingsWith({}).storage;
-
 export function jobRows(partitions: readonly string[], fields: Partial<Job> = {}): { rows: Uint8Array; count: number } {
   const writer = new JobRowWriter();
   for (const [index, partition] of partitions.entries()) {
