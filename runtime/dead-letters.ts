@@ -1,5 +1,5 @@
 // Where messages go that reach nobody: counted by reason, published on a diagnostics channel, and logged a few times a
-// minute. Only headers are ever shown: a body may hold personal data.
+// minute; at a stop, where they belong to the order of things, only for who looks closely. Only headers are ever shown: a body may hold personal data.
 
 import { channel } from 'node:diagnostics_channel';
 import type { ActorLog } from './actor.ts';
@@ -76,7 +76,9 @@ export class DeadLetters {
       ...(from === undefined ? {} : { from: formatAddress(from) }),
       ...(silenced > 0 ? { silenced } : {}),
     };
-    this.log.warn(fields, 'dead letter');
+    // What still comes while actors stop is handed out again after the next start: nothing to be alarmed about.
+    const isStopping = reason === 'draining' || reason === 'stopped';
+    this.log[isStopping ? 'debug' : 'warn'](fields, 'dead letter');
   }
 }
 

@@ -9,9 +9,10 @@ import { temporaryFolder } from '../support/cleanup.ts';
 import { isRunning, postmasterPid } from '../support/embedded-cluster.ts';
 import { eventOf } from '../support/fake-destination.ts';
 import { post, track } from '../support/gateway-client.ts';
-import { asSent, send, startPipeline } from '../support/pipeline.ts';
+import { asSent, send, startPipeline, writeKey } from '../support/pipeline.ts';
 import { pollUntil } from '../support/poll.ts';
 import { type Program, startProgram } from '../support/program.ts';
+import { property } from '../support/status.ts';
 
 /** The printed curl line as a request: what a newcomer pastes must work as it stands. */
 async function runCurlLine(program: Program): Promise<{ status: number; text: string }> {
@@ -127,4 +128,25 @@ test('a second SIGTERM skips to the end', { timeout: 120_000 }, async (t) => {
   await program.waitForExit();
   assert.ok(Date.now() - secondAtMs < 4_000, 'the rest of the drain is skipped');
   assert.equal(postmasterPid(program.dataDir), undefined, 'but PostgreSQL is still stopped');
+});
+
+test('a clean stop amid load warns of no message that reached nobody', { timeout: 120_000 }, async (t) => {
+  const { program } = await startPipeline(t, {
+    env: { SLUICE_LOG_FORMAT: 'json', SLUICE_THREADS_ACTORS: '2', SLUICE_PROCESSOR_SHARDS: '*=4' },
+  });
+  const batches = Array.from({ length: 8 }, (_none, batch) =>
+    Array.from({ length: 500 }, (_event, sequence) => track(`user-${sequence % 50}`, sequence, `batch-${batch}`)),
+  );
+  // Accepted but not processed: processors make jobs of them while routers stop, and storage has nobody to hand them to.
+  const posted = batches.map((batch) => post(`${program.gatewayUrl}/v1/batch`, { batch }, { writeKey }));
+  await Promise.any(posted);
+  const exit = program.stop();
+  await Promise.allSettled(posted);
+  assert.deepEqual(await exit, { code: 0, signal: null }, program.lastOutput());
+  const lines = program.output.split('\n').filter((line) => line.startsWith('{'));
+  assert.ok(lines.length > 0, 'logs are JSON');
+  assert.deepEqual(
+    lines.filter((line) => property(JSON.parse(line), 'text') === 'dead letter'),
+    [],
+  );
 });
