@@ -87,6 +87,16 @@ export const settingsSchema = defineConfig(
       holds: ({ router }) => parseSplits(router.shards) !== undefined,
     },
     {
+      paths: ['gateway.tlsCertFile', 'gateway.tlsKeyFile'],
+      expected: 'both files or none',
+      holds: ({ gateway }) => (gateway.tlsCertFile === '') === (gateway.tlsKeyFile === ''),
+    },
+    {
+      paths: ['gateway.proxyProtocol', 'http.engine'],
+      expected: 'http.engine not to be node, which does not know the PROXY protocol',
+      holds: ({ gateway, http }) => !gateway.proxyProtocol || http.engine !== 'node',
+    },
+    {
       paths: ['gateway.trustedProxies'],
       expected: trustedProxiesExpected,
       holds: ({ gateway }) => parseProxies(gateway.trustedProxies) !== undefined,

@@ -20,6 +20,8 @@ export interface ProgramOptions {
     pid: number;
     version: string;
     memoryUsage(): { rss: number; heapUsed: number; heapTotal: number; external: number };
+    /** Bytes its control group allows; 0 when there is no such limit. */
+    constrainedMemory(): number;
   };
 }
 

@@ -2,6 +2,7 @@
 // from jobs (counters of job runs, webhook failures), and the routes these bring to the admin server.
 
 import { randomUUID } from 'node:crypto';
+import { totalmem } from 'node:os';
 import type { ActorLog, ActorRef, Seams, Telemetry } from '../runtime/index.ts';
 import { openPostgres, type PostgresAddress } from '../transport/index.ts';
 import type { AdminRoute } from './admin/contract.ts';
@@ -9,6 +10,8 @@ import type { Settings } from './config.ts';
 import { type Gateway, startGateway } from './gateway/gateway.ts';
 import { createJobRuns } from './gateway/job-runs.ts';
 import { WebhookFailures } from './gateway/webhook-failures.ts';
+import { MemoryWatch } from './memory-watch.ts';
+import type { ProgramOptions } from './program-contract.ts';
 import { builtInWebhookSources } from './services/webhook-sources.ts';
 import type { WorkspaceHolder } from './services/workspace.ts';
 import type { StorageMessage } from './storage/contract.ts';
@@ -24,6 +27,7 @@ export interface ProgramGatewayOptions {
   seams: Pick<Seams, 'clock' | 'executor'>;
   databaseUp(): boolean;
   diskLow(): boolean;
+  process: Pick<ProgramOptions['process'], 'memoryUsage' | 'constrainedMemory'>;
   /** A job run is to be drained: threads must know. */
   onDrained(): Promise<void>;
 }
@@ -51,8 +55,17 @@ export async function startProgramGateway(options: ProgramGatewayOptions): Promi
     metrics: telemetry.metrics,
     log,
   });
+  const memory = new MemoryWatch({
+    bytesMax: settings.gateway.memoryBytesMax,
+    limitBytes: () => memoryLimit(options.process.constrainedMemory()),
+    residentBytes: () => options.process.memoryUsage().rss,
+    clock: options.seams.clock,
+    log,
+  });
+  memory.start();
   const gateway: Gateway = await startGateway({
     ...options,
+    memoryLow: () => memory.isLow,
     newMessageId: randomUUID,
     webhookSources: builtInWebhookSources(),
     onWebhookFailed: (failure) => failures.keep(failure),
@@ -71,9 +84,15 @@ export async function startProgramGateway(options: ProgramGatewayOptions): Promi
     },
     adminRoutes: failures.routes(),
     close: async () => {
+      memory.stop();
       await gateway.close();
       await failures.settled();
       await postgres.close();
     },
   };
+}
+
+/** Some systems report a limit beyond what the machine has when there is none. */
+function memoryLimit(constrained: number): number {
+  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
 }

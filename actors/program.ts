@@ -125,6 +125,7 @@ class RunningProgram implements Program {
       seams: this.#seams,
       databaseUp: () => this.#databaseUp,
       diskLow: () => this.#disk?.isLow === true,
+      process: this.#options.process,
       onDrained: async () => {},
     });
     this.#admin = await openProgramAdmin({

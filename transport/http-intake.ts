@@ -7,11 +7,13 @@ import type { HttpHeaders } from './http-server-contract.ts';
 
 export const emptyBody: Buffer = Buffer.alloc(0);
 export const overloadedBody = 'Service Unavailable\n';
+export const lateBody = 'request timeout\n';
 export const failedBody = 'Internal Server Error\n';
 export const plainTextHeaders: HttpHeaders = Object.freeze({
   'Content-Type': 'text/plain; charset=utf-8',
   'X-Content-Type-Options': 'nosniff',
 });
+export const lateHeaders: HttpHeaders = Object.freeze({ ...plainTextHeaders, Connection: 'close' });
 export const overloadedHeaders: HttpHeaders = Object.freeze({ ...plainTextHeaders, 'Retry-After': '1' });
 
 /** Turns the error of a failed `listen` into one an operator can act on: PORT_IN_USE or LISTEN_FAILED. */

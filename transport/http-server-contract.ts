@@ -5,6 +5,10 @@
 // counts against a byte budget meanwhile. `refuse` is the first step of a drain: what is in flight is finished, what
 // comes new is answered 503 and its connection closed.
 
+import type { TlsFiles } from './http-tls.ts';
+
+export const bodyTimeoutMsDefault = 30_000;
+
 export type HttpEngine = 'uws' | 'node';
 
 export interface HttpRequest {
@@ -42,6 +46,19 @@ export interface HttpListenOptions {
   bodyBytesInFlightMax: number;
   /** Requests between headers and answer; beyond: 503. */
   requestsInFlightMax: number;
+  /** From the headers to the end of the body; beyond: 408 and the connection is closed. Default 30,000. */
+  bodyTimeoutMs?: number;
+  /** From the first byte of a request to the end of its headers. node:http only: uWebSockets.js has 10 s of its own. */
+  headersTimeoutMs?: number;
+  /** Silence on a connection between requests. node:http only: uWebSockets.js has 10 s of its own. */
+  keepAliveTimeoutMs?: number;
+  /** Absent: plain HTTP. */
+  tls?: TlsFiles;
+  /**
+   * The address of a request is the one in the PROXY protocol header (version 2) that its connection begins with, if it
+   * has one. uWebSockets.js only; with node:http, listening fails.
+   */
+  proxyProtocol?: boolean;
   /** Must not throw; if it does, the client gets a 500 and `onHandlerError` the error. */
   handler(request: HttpRequest, respond: Respond): void;
   onHandlerError(error: unknown): void;

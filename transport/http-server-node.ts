@@ -1,29 +1,43 @@
 // The HTTP listener over node:http: slower than uWebSockets.js by a factor of three to four, but always there.
 
 import { strict as assert } from 'node:assert';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { TransportError } from './errors.ts';
+import { ReadDeadlines } from './http-deadlines.ts';
 import {
   announcesTooMuch,
   BodyReader,
   emptyBody,
   failedBody,
   HttpIntake,
+  lateBody,
+  lateHeaders,
   overloadedBody,
   overloadedHeaders,
   plainTextHeaders,
   toListenError,
 } from './http-intake.ts';
-import type { HttpHeaders, HttpListenOptions, HttpRequest, HttpServer } from './http-server-contract.ts';
+import {
+  bodyTimeoutMsDefault,
+  type HttpHeaders,
+  type HttpListenOptions,
+  type HttpRequest,
+  type HttpServer,
+} from './http-server-contract.ts';
+import { readTls } from './http-tls.ts';
 
 /** The reference keeps idle connections for 12 minutes; clients behind load balancers rely on a long one. */
-const keepAliveTimeoutMs = 720_000;
+const keepAliveTimeoutMsDefault = 720_000;
+const headersTimeoutMsDefault = 10_000;
 const headerBytesMax = 64 * 1024;
 
 export async function listenNode(options: HttpListenOptions, fallbackReason: string): Promise<HttpServer> {
   const intake = new HttpIntake(options);
   const headerNames = new Set(options.headerNames);
-  const server = createServer({ keepAliveTimeout: keepAliveTimeoutMs, maxHeaderSize: headerBytesMax });
-  server.on('request', (message, response) => accept({ options, intake, headerNames }, message, response));
+  const deadlines = new ReadDeadlines(options.bodyTimeoutMs ?? bodyTimeoutMsDefault);
+  const server = openServer(options);
+  server.on('request', (message, response) => accept({ options, intake, headerNames, deadlines }, message, response));
   const port = await listen(server, options);
   return {
     engine: 'node',
@@ -34,14 +48,37 @@ export async function listenNode(options: HttpListenOptions, fallbackReason: str
     },
     refuse: () => intake.refuse(),
     idle: () => intake.idle(),
-    close: () => close(server),
+    close: async () => {
+      deadlines.stop();
+      await close(server);
+    },
   };
+}
+
+function openServer(options: HttpListenOptions): Server {
+  if (options.proxyProtocol === true) {
+    const message = 'expected the uws engine for the PROXY protocol, got node:http, which does not know it';
+    throw new TransportError('HTTP_ENGINE_UNAVAILABLE', message);
+  }
+  const headersTimeout = options.headersTimeoutMs ?? headersTimeoutMsDefault;
+  const serverOptions: ServerOptions = {
+    keepAliveTimeout: options.keepAliveTimeoutMs ?? keepAliveTimeoutMsDefault,
+    maxHeaderSize: headerBytesMax,
+    headersTimeout,
+    // Bodies have a deadline of their own (http-deadlines.ts), the same in both engines.
+    requestTimeout: 0,
+    connectionsCheckingInterval: Math.max(1, headersTimeout / 4),
+  };
+  return options.tls === undefined
+    ? createServer(serverOptions)
+    : createTlsServer({ ...serverOptions, ...readTls(options.tls) });
 }
 
 interface Listener {
   options: HttpListenOptions;
   intake: HttpIntake;
   headerNames: ReadonlySet<string>;
+  deadlines: ReadDeadlines;
 }
 
 function accept(listener: Listener, message: IncomingMessage, response: ServerResponse): void {
@@ -110,7 +147,16 @@ class NodeExchange implements HttpRequest {
       this.#reader = new BodyReader(intake);
       this.#message.on('data', (chunk: Buffer) => this.#read(chunk));
       this.#message.on('end', () => this.#ended());
+      this.#listener.deadlines.add(this);
     }
+  }
+
+  /** The rest of the body did not come in time. */
+  expire(): void {
+    if (this.#state !== 'reading') return;
+    this.#state = 'handling';
+    this.#message.resume();
+    this.#respond(408, lateHeaders, lateBody);
   }
 
   #read(chunk: Buffer): void {
@@ -137,6 +183,7 @@ class NodeExchange implements HttpRequest {
 
   #handle(): void {
     this.#state = 'handling';
+    this.#listener.deadlines.delete(this);
     try {
       this.#listener.options.handler(this, (status, headers, body) => this.#respond(status, headers, body));
     } catch (error) {
@@ -158,6 +205,7 @@ class NodeExchange implements HttpRequest {
 
   #finish(): void {
     this.#state = 'answered';
+    this.#listener.deadlines.delete(this);
     this.#reader?.release();
     this.#listener.intake.leave();
   }

@@ -4,23 +4,36 @@
 // Rules of the engine this file obeys: a request object is dead after its callback, chunks are dead after theirs, a
 // response object is dead after `end` or `onAborted`, and writes are corked. A client that pipelines a request while
 // an asynchronous answer is still due has its connection closed by the engine; it must send again.
+//
+// The engine closes connections by itself that are silent for 10 s, whose headers take longer than that, or whose bodies
+// come at less than 16 KiB in 10 s; none of this can be set.
 
 import { strict as assert } from 'node:assert';
 import { STATUS_CODES } from 'node:http';
 import { createServer } from 'node:net';
 import { TransportError } from './errors.ts';
+import { ReadDeadlines } from './http-deadlines.ts';
 import {
   announcesTooMuch,
   BodyReader,
   emptyBody,
   failedBody,
   HttpIntake,
+  lateBody,
+  lateHeaders,
   overloadedBody,
   overloadedHeaders,
   plainTextHeaders,
   toListenError,
 } from './http-intake.ts';
-import type { HttpHeaders, HttpListenOptions, HttpRequest, HttpServer } from './http-server-contract.ts';
+import {
+  bodyTimeoutMsDefault,
+  type HttpHeaders,
+  type HttpListenOptions,
+  type HttpRequest,
+  type HttpServer,
+} from './http-server-contract.ts';
+import { readTls } from './http-tls.ts';
 import { formatAddress } from './remote-address.ts';
 
 interface UwsResponse {
@@ -32,6 +45,8 @@ interface UwsResponse {
   onAborted(aborted: () => void): void;
   onData(receive: (chunk: ArrayBuffer, isLast: boolean) => void): void;
   getRemoteAddress(): ArrayBuffer;
+  /** Of the PROXY protocol; empty when the connection does not speak it. */
+  getProxiedRemoteAddress(): ArrayBuffer;
 }
 
 interface UwsRequest {
@@ -49,6 +64,7 @@ interface UwsApp {
 
 export interface UwsModule {
   App(): UwsApp;
+  SSLApp(options: { cert_file_name: string; key_file_name: string }): UwsApp;
   us_socket_local_port(socket: unknown): number;
   LIBUS_LISTEN_EXCLUSIVE_PORT: number;
 }
@@ -74,8 +90,10 @@ export async function loadUws(): Promise<LoadedUws> {
 export async function listenUws(uws: UwsModule, options: HttpListenOptions): Promise<HttpServer> {
   const intake = new HttpIntake(options);
   const headerIndex = new Map(options.headerNames.map((name, index) => [name, index]));
-  const app = uws.App();
-  app.any('/*', (response, request) => accept({ options, intake, headerIndex }, response, request));
+  const deadlines = new ReadDeadlines(options.bodyTimeoutMs ?? bodyTimeoutMsDefault);
+  const listener: Listener = { options, intake, headerIndex, deadlines };
+  const app = openApp(uws, options);
+  app.any('/*', (response, request) => accept(listener, response, request));
   const socket = await new Promise<unknown>((resolve) => {
     app.listen(options.host, options.port, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, resolve);
   });
@@ -90,15 +108,23 @@ export async function listenUws(uws: UwsModule, options: HttpListenOptions): Pro
     refuse: () => intake.refuse(),
     idle: () => intake.idle(),
     close: async () => {
+      deadlines.stop();
       app.close();
     },
   };
+}
+
+function openApp(uws: UwsModule, { tls }: HttpListenOptions): UwsApp {
+  if (tls === undefined) return uws.App();
+  readTls(tls);
+  return uws.SSLApp({ cert_file_name: tls.certFile, key_file_name: tls.keyFile });
 }
 
 interface Listener {
   options: HttpListenOptions;
   intake: HttpIntake;
   headerIndex: ReadonlyMap<string, number>;
+  deadlines: ReadDeadlines;
 }
 
 function accept(listener: Listener, response: UwsResponse, request: UwsRequest): void {
@@ -149,9 +175,12 @@ class UwsExchange implements HttpRequest {
 
   /** '' once the client is gone: the engine forgets it then. */
   get remoteAddress(): string {
-    return this.#gone || this.#state === 'answered'
-      ? ''
-      : formatAddress(new Uint8Array(this.#response.getRemoteAddress()));
+    if (this.#gone || this.#state === 'answered') return '';
+    if (this.#listener.options.proxyProtocol === true) {
+      const proxied = this.#response.getProxiedRemoteAddress();
+      if (proxied.byteLength > 0) return formatAddress(new Uint8Array(proxied));
+    }
+    return formatAddress(new Uint8Array(this.#response.getRemoteAddress()));
   }
 
   header(name: string): string {
@@ -166,6 +195,19 @@ class UwsExchange implements HttpRequest {
     this.#response.onAborted(() => this.#closed());
     this.#response.onData((chunk, isLast) => this.#read(chunk, isLast));
     if (announcesTooMuch(request.getHeader('content-length'), intake.bodyBytesMax)) this.#refuseBody();
+    else this.#listener.deadlines.add(this);
+  }
+
+  /** The rest of the body did not come in time. */
+  expire(): void {
+    if (this.#state !== 'reading') return;
+    this.#state = 'handling';
+    this.#finish();
+    if (this.#gone) return;
+    this.#response.cork(() => {
+      writeHead(this.#response, 408, lateHeaders);
+      this.#response.end(lateBody, true);
+    });
   }
 
   #read(chunk: ArrayBuffer, isLast: boolean): void {
@@ -207,6 +249,7 @@ class UwsExchange implements HttpRequest {
 
   #handle(): void {
     this.#state = 'handling';
+    this.#listener.deadlines.delete(this);
     try {
       this.#listener.options.handler(this, (status, headers, body) => this.#respond(status, headers, body));
     } catch (error) {
@@ -228,6 +271,7 @@ class UwsExchange implements HttpRequest {
 
   #finish(): void {
     this.#state = 'answered';
+    this.#listener.deadlines.delete(this);
     this.#reader?.release();
     this.#listener.intake.leave();
   }

@@ -35,6 +35,8 @@ export interface GatewayOptions {
   databaseUp(): boolean;
   /** The disk has no room for more events: they are answered 503. */
   diskLow(): boolean;
+  /** The process has nearly used up its memory: the same. */
+  memoryLow(): boolean;
   /** Of the program. */
   version: string;
   webhookSources: WebhookSources;
@@ -74,6 +76,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     bodyBytesMax: settings.gateway.requestBytesMax,
     bodyBytesInFlightMax: Math.max(settings.gateway.storeBytesMax, settings.gateway.requestBytesMax),
     requestsInFlightMax: settings.gateway.requestsInFlightMax,
+    bodyTimeoutMs: settings.gateway.bodyTimeoutMs,
+    headersTimeoutMs: settings.gateway.headersTimeoutMs,
+    keepAliveTimeoutMs: settings.gateway.keepAliveTimeoutMs,
+    proxyProtocol: settings.gateway.proxyProtocol,
+    ...(settings.gateway.tlsCertFile === ''
+      ? {}
+      : { tls: { certFile: settings.gateway.tlsCertFile, keyFile: settings.gateway.tlsKeyFile } }),
     handler: (request, respond) => routes.handle(request, respond),
     onHandlerError: (error) => log.error({ error }, 'expected a request to be handled without an error'),
   });
@@ -111,7 +120,10 @@ function createParts(options: GatewayOptions): Parts {
   const admission = new Admission({
     clock,
     lagMsMax: settings.gateway.commitLagMsMax,
-    reasons: [() => (options.diskLow() ? 'the disk is nearly full' : '')],
+    reasons: [
+      () => (options.diskLow() ? 'the disk is nearly full' : ''),
+      () => (options.memoryLow() ? 'memory is nearly used up' : ''),
+    ],
   });
   const batcher = new StoreBatcher({
     storage: (lane) => options.storage(lane),

@@ -18,6 +18,36 @@ export const gatewaySettings = {
     max: 1_000_000,
     doc: 'Requests being handled at once; beyond: 503',
   }),
+  bodyTimeoutMs: integer({
+    default: 30_000,
+    min: 100,
+    max: 3_600_000,
+    doc: 'From the headers of a request to the end of its body; beyond: 408',
+  }),
+  headersTimeoutMs: integer({
+    default: 10_000,
+    min: 100,
+    max: 600_000,
+    doc: 'Time for the headers of a request (engine node; uws has 10 s)',
+  }),
+  keepAliveTimeoutMs: integer({
+    default: 720_000,
+    min: 1_000,
+    max: 3_600_000,
+    doc: 'Silence before a kept connection is closed (engine node; uws has 10 s)',
+  }),
+  tlsCertFile: text({ default: '', doc: 'Certificate chain (PEM) of the gateway; empty: plain HTTP' }),
+  tlsKeyFile: text({ default: '', doc: 'Private key (PEM) of tlsCertFile' }),
+  proxyProtocol: boolean({
+    default: false,
+    doc: 'Take the client address from the PROXY protocol (version 2) header of a connection; engine uws only. Only behind a proxy that always sends one',
+  }),
+  memoryBytesMax: integer({
+    default: 0,
+    min: 0,
+    max: 1_099_511_627_776,
+    doc: 'Resident memory of the process from which on new requests are answered 503; 0: 85 % of what the process may use',
+  }),
   storeTimeoutMs: integer({
     default: 10_000,
     min: 100,

@@ -100,6 +100,27 @@ for (const engine of httpEngines) {
       assert.equal((await second.response())?.status, 200);
     });
 
+    test('one batch to see whether storage is back, and refuses the others at once meanwhile', async (t) => {
+      const { answer, connect, storage, disk } = await setup(t, engine);
+      storage.decide = () => new RuntimeError('ASK_TIMEOUT', 'late');
+      const refused = [503, 'service unavailable\n'];
+      assert.deepEqual(await answer('/v1/track', { body: track }), refused);
+      storage.decide = () => undefined;
+      const probe = await connect();
+      await probe.send(requestBytes('/v1/track', { body: track }));
+      await storage.arrived(2);
+      for (let request = 0; request < 5; request += 1) {
+        assert.deepEqual(await answer('/v1/track', { body: track }), refused);
+      }
+      assert.equal(storage.commits.length, 2, 'expected nobody else to wait for storage');
+      storage.decide = () => ({ kind: 'committed' });
+      storage.held[0]?.reply({ kind: 'committed' });
+      assert.equal((await probe.response())?.body, 'ok');
+      assert.deepEqual(await answer('/v1/track', { body: track }), [200, 'ok']);
+      disk.memoryLow = true;
+      assert.deepEqual(await answer('/v1/track', { body: track }), refused);
+    });
+
     test('all but the event whose data Postgres refuses', async (t) => {
       const { connect, storage, gateway, turns } = await setup(t, engine);
       turns.holding = true;

@@ -27,7 +27,7 @@ export interface GatewayFixture {
   metrics: ThreadMetrics;
   logged: { level: string; text: string }[];
   database: { up: boolean };
-  disk: { low: boolean };
+  disk: { low: boolean; memoryLow: boolean };
   webhookFailures: WebhookFailure[];
   /** Calls of the job-status API. */
   asked: string[];
@@ -64,7 +64,7 @@ export async function startTestGateway(
   const logged: GatewayFixture['logged'] = [];
   const note = (level: string) => (_fields: Record<string, unknown>, text: string) => logged.push({ level, text });
   const database = { up: true };
-  const disk = { low: false };
+  const disk = { low: false, memoryLow: false };
   const seams = realSeams();
   const webhookFailures: WebhookFailure[] = [];
   const asked: string[] = [];
@@ -100,6 +100,7 @@ export async function startTestGateway(
     newMessageId: options.newMessageId ?? (() => '00000000-0000-4000-8000-000000000000'),
     databaseUp: () => database.up,
     diskLow: () => disk.low,
+    memoryLow: () => disk.memoryLow,
     version: '1.2.3',
     webhookSources: builtInWebhookSources(() => 'visitor'),
     onWebhookFailed: (failure) => webhookFailures.push(failure),
