@@ -3,11 +3,13 @@
 import type { Telemetry } from '../runtime/index.ts';
 import type { PostgresAddress } from '../transport/index.ts';
 import type { Settings } from './config.ts';
+import type { ControlsHolder } from './controls/contract.ts';
 import type { WorkspaceHolder } from './services/workspace.ts';
 
 export interface Environment {
   readonly settings: Settings;
   readonly workspace: WorkspaceHolder;
+  readonly controls: ControlsHolder;
   readonly telemetry: Telemetry;
   readonly postgres: PostgresAddress;
   /** Names this process among others on the same database: host, process id and a random part. */

@@ -12,12 +12,32 @@ export interface ProcessFailed {
   reason: string;
 }
 
-export function processDefinition(onFailed: (reason: string) => void): ActorDefinition<ProcessFailed> {
-  return defineActor<ProcessFailed>({
+/** A router found out whether a destination answers. */
+export interface DestinationFound {
+  kind: 'destinationFound';
+  destinationId: string;
+  isDown: boolean;
+  reason: string;
+}
+
+export type ProcessMessage = ProcessFailed | DestinationFound;
+
+export interface ProcessHandlers {
+  onFailed(reason: string): void;
+  onDestinationFound(found: DestinationFound): void;
+}
+
+export function processDefinition(handlers: ProcessHandlers): ActorDefinition<ProcessMessage> {
+  return defineActor<ProcessMessage>({
     kind: processKind,
     role: 'main',
     priority: 'interactive',
     idleMs: 0,
-    create: () => ({ onMessage: (message) => onFailed(message.reason) }),
+    create: () => ({
+      onMessage: (message) => {
+        if (message.kind === 'processFailed') handlers.onFailed(message.reason);
+        else handlers.onDestinationFound(message);
+      },
+    }),
   });
 }

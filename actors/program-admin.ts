@@ -1,14 +1,18 @@
 // The admin server of the running program: which probes make it ready, what its status is collected from, and which
 // parts of the program bring routes of their own.
 
+import { randomUUID } from 'node:crypto';
 import type { Clock, MetricsExport, Runtime } from '../runtime/index.ts';
 import { type AdminServer, openAdminServer } from './admin/admin-server.ts';
 import type { AdminRoute, ReadinessProbe } from './admin/contract.ts';
+import type { DestinationStates } from './controls/destination-states.ts';
+import { destinationRoutes } from './controls/routes.ts';
 import type { Database } from './database.ts';
 import type { DiskWatch } from './disk-watch.ts';
 import type { ProgramOptions } from './program-contract.ts';
 import type { ProgramGateway } from './program-gateway.ts';
 import type { ProgramServices } from './program-services.ts';
+import { sendTest } from './router/test-send.ts';
 import { collectStatus, type LastErrors } from './status.ts';
 import type { StorageLanes } from './storage-lanes.ts';
 
@@ -23,6 +27,8 @@ export interface ProgramParts {
   database(): Database | undefined;
   disk(): DiskWatch | undefined;
   services: ProgramServices;
+  destinations: DestinationStates;
+  egressAllow: readonly string[];
   metricsExport(): MetricsExport | undefined;
   gateway(): ProgramGateway | undefined;
 }
@@ -47,6 +53,7 @@ export function openProgramAdmin(parts: ProgramParts): Promise<AdminServer> {
         program,
         workspace: () => workspaceStatus(parts),
         services: () => parts.services.status(),
+        destinations: () => parts.destinations.list(parts.services.controls.current),
         lastErrors,
       }),
     metrics: (request, response) => parts.metricsExport()?.metricsHandler(request, response),
@@ -54,8 +61,24 @@ export function openProgramAdmin(parts: ProgramParts): Promise<AdminServer> {
 }
 
 /** Routes of the parts, each made by the part itself. */
-function routesOf(parts: ProgramParts): AdminRoute[] {
-  return [...parts.services.routes, ...(parts.gateway()?.adminRoutes ?? [])];
+function routesOf({ services, destinations, options, egressAllow, clock, gateway }: ProgramParts): AdminRoute[] {
+  const { settings } = options;
+  return [
+    ...services.routes,
+    ...(gateway()?.adminRoutes ?? []),
+    ...destinationRoutes({
+      controls: services.controls,
+      workspace: services.holder,
+      states: () => destinations.list(services.controls.current),
+      test: (destination, event) =>
+        sendTest(destination, event, {
+          egressAllow,
+          timeoutMs: settings.router.httpTimeoutMs,
+          nowMs: () => clock.nowMs(),
+          newMessageId: randomUUID,
+        }),
+    }),
+  ];
 }
 
 function probesOf(parts: ProgramParts): ReadinessProbe[] {

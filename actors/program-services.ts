@@ -4,6 +4,8 @@
 import type { ActorLog, Metrics, Runtime, Seams } from '../runtime/index.ts';
 import type { Postgres } from '../transport/index.ts';
 import type { AdminRoute } from './admin/contract.ts';
+import type { Controls } from './controls/contract.ts';
+import { DestinationControls } from './controls/controls.ts';
 import { destinationProblems } from './destinations/registry.ts';
 import type { ProgramOptions } from './program-contract.ts';
 import {
@@ -33,6 +35,7 @@ export class ProgramServices {
   readonly routes: AdminRoute[] = [];
   readonly #parts: ProgramServicesOptions;
   readonly #services: Services;
+  #controls: DestinationControls | undefined;
   #workspace: OpenedWorkspace | undefined;
   #broadcast: WorkspaceBroadcast | undefined;
 
@@ -51,6 +54,12 @@ export class ProgramServices {
     return this.#workspace?.receiver;
   }
 
+  /** What operators decided about destinations; there once `open` has resolved. */
+  get controls(): DestinationControls {
+    if (this.#controls === undefined) throw new Error('expected the services to be open');
+    return this.#controls;
+  }
+
   get isConfigured(): boolean {
     return this.holder.current.snapshot.version > 0;
   }
@@ -66,14 +75,18 @@ export class ProgramServices {
     }
   }
 
-  /** The configuration that the threads are started with. */
-  async open(postgres: Postgres): Promise<BackendConfig> {
+  /** The configuration and the controls that the threads are started with. */
+  async open(postgres: Postgres): Promise<{ config: BackendConfig; controls: Controls }> {
     this.#workspace ??= await openWorkspaceOfControlPlane(
       this.#workspaceParts(),
       postgres,
       this.#services.begin('backend-config'),
     );
-    return this.#workspace.config;
+    const { seams, log } = this.#parts;
+    const { clock, random } = seams;
+    const health = this.#services.begin('controls');
+    this.#controls = new DestinationControls({ postgres, health, clock, random, log });
+    return { config: this.#workspace.config, controls: await this.#controls.open() };
   }
 
   /** Every thread gets the configuration as it is now, and each later version. */
@@ -82,11 +95,13 @@ export class ProgramServices {
     this.#broadcast = new WorkspaceBroadcast(send, this.#parts.log);
     // A version that came in between is newer than what the threads were started with.
     if (this.config !== undefined) await this.#broadcast.send(this.config.current, undefined);
+    await this.#controls?.follow(send);
   }
 
   /** First step of the drain: nothing new comes from outside. */
   async refuse(): Promise<void> {
     await this.#workspace?.config.close();
+    await this.#controls?.close();
   }
 
   /** Last step, when no event is under way any more. */

@@ -19,16 +19,16 @@ import {
 import { workerEntry } from '../transport/index.ts';
 import type { AdminServer } from './admin/admin-server.ts';
 import { engineReason, serverPlace, startBanner } from './banner.ts';
+import { DestinationStates } from './controls/destination-states.ts';
 import { type Database, openDatabase } from './database.ts';
 import { roles } from './definitions.ts';
 import { DiskWatch } from './disk-watch.ts';
 import { collectMetrics } from './metrics-collect.ts';
-import { processDefinition } from './process-actor.ts';
+import { type ProcessHandlers, processDefinition } from './process-actor.ts';
 import { openProgramAdmin } from './program-admin.ts';
 import type { Program, ProgramOptions } from './program-contract.ts';
 import { type ProgramGateway, startProgramGateway } from './program-gateway.ts';
 import { ProgramServices } from './program-services.ts';
-import type { BackendConfig } from './services/backend-config.ts';
 import { StartError } from './start-error.ts';
 import { LastErrors } from './status.ts';
 import { type StorageMessage, type StorageStats, storageKind } from './storage/contract.ts';
@@ -62,6 +62,7 @@ class RunningProgram implements Program {
   readonly #lastErrors = new LastErrors();
   readonly #metrics = createMetrics();
   readonly #services: ProgramServices;
+  readonly #destinations = new DestinationStates();
   #database: Database | undefined;
   #databaseUp = true;
   /** Only of a disk of ours: of another server's we know nothing. */
@@ -101,7 +102,7 @@ class RunningProgram implements Program {
     const database = await openDatabase(settings, this.#log, clock);
     this.#database = database;
     await this.#watchDisk(database);
-    const runtime = await this.#startRuntime(database, await this.#services.open(database.postgres));
+    const runtime = await this.#startRuntime(database);
     this.#runtime = runtime;
     const storageRef = (lane: string) => runtime.ref<StorageMessage>(storageKind, lane);
     const storage = new StorageLanes(settings.storage.lanes, storageRef);
@@ -138,6 +139,8 @@ class RunningProgram implements Program {
       database: () => this.#database,
       disk: () => this.#disk,
       services: this.#services,
+      destinations: this.#destinations,
+      egressAllow: this.#egressAllow(),
       metricsExport: () => this.#metricsExport,
       gateway: () => this.#gateway,
     });
@@ -158,16 +161,15 @@ class RunningProgram implements Program {
     return this.#drained;
   }
 
-  async #startRuntime(database: Database, workspace: BackendConfig): Promise<Runtime> {
+  async #startRuntime(database: Database): Promise<Runtime> {
+    const { config, controls } = await this.#services.open(database.postgres);
     const { settings } = this.#options;
-    // The starter's receiver is on this machine, where deliveries may not go otherwise.
-    const allow =
-      this.#services.receiver === undefined ? settings.egress.allow : [...settings.egress.allow, '127.0.0.0/8'];
     const threadData: ThreadData = {
-      settings: { ...settings, egress: { ...settings.egress, allow } },
+      settings: { ...settings, egress: { ...settings.egress, allow: this.#egressAllow() } },
       postgres: database.address,
       instanceId: `${hostname()}/${this.#options.process.pid}/${randomUUID()}`,
-      workspace: workspace.current,
+      workspace: config.current,
+      controls,
     };
     const runtime = await startRuntime({
       entry: workerEntry('./thread', import.meta.url),
@@ -177,16 +179,31 @@ class RunningProgram implements Program {
       ],
       roles,
       threadData,
-      definitions: [processDefinition((reason) => this.#options.onFailed(reason))],
+      definitions: [processDefinition(this.#processHandlers())],
       log: this.#log,
       onThreadLost: ({ role }) => {
         // Its consumers are gone without a word: whoever has work is woken again.
-        if (role === 'actors') this.#storage?.tell({ kind: 'wakeAll' });
+        if (role !== 'actors') return;
+        this.#destinations.forgetDown();
+        this.#storage?.tell({ kind: 'wakeAll' });
       },
       onFatal: (error) => this.#options.onFailed(error.message),
     });
     await this.#services.follow(runtime);
     return runtime;
+  }
+
+  /** The starter's receiver is on this machine, where deliveries may not go otherwise. */
+  #egressAllow(): readonly string[] {
+    const { allow } = this.#options.settings.egress;
+    return this.#services.receiver === undefined ? allow : [...allow, '127.0.0.0/8'];
+  }
+
+  #processHandlers(): ProcessHandlers {
+    return {
+      onFailed: (reason) => this.#options.onFailed(reason),
+      onDestinationFound: (found) => this.#destinations.note(found, this.#seams.clock.nowMs()),
+    };
   }
 
   async #awaitStorage(ask: () => Promise<StorageStats>): Promise<StorageStats> {

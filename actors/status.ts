@@ -3,6 +3,7 @@
 import type { ActorLog, Clock, Runtime, RuntimeStats, ThreadStats } from '../runtime/index.ts';
 import {
   type Alarm,
+  type DestinationState,
   parkedListedMax,
   partitionsListedMax,
   type StatusReport,
@@ -22,6 +23,7 @@ export interface StatusOptions {
   program: Omit<StatusReport['program'], 'nowMs'>;
   workspace(): WorkspaceStatus;
   services(): ServiceStatus[];
+  destinations(): DestinationState[];
   lastErrors: LastErrors;
 }
 
@@ -91,6 +93,7 @@ export async function collectStatus(options: StatusOptions): Promise<Omit<Status
     ...(storage === undefined ? {} : { commits: storage.commits, postgres: storage.postgres }),
     workspace: options.workspace(),
     services: options.services(),
+    destinations: options.destinations().slice(0, partitionsListedMax),
     lastErrors: options.lastErrors.all,
   };
 }

@@ -1,11 +1,13 @@
 // Entry of every worker thread: builds what its actors need and hosts the actors of its role.
 
 import { createMetrics, createTracing, realSeams, recordVitals, runThread } from '../runtime/index.ts';
+import { type Controls, ControlsHolder, controlsTopic } from './controls/contract.ts';
 import { definitionsFor } from './definitions.ts';
 import { WorkspaceHolder, type WorkspaceMessage, workspaceTopic } from './services/workspace.ts';
 import type { ThreadData } from './thread-data.ts';
 
 const workspace = new WorkspaceHolder();
+const controls = new ControlsHolder();
 const metrics = createMetrics();
 let flush: () => Promise<void> = () => Promise.resolve();
 let lastLoad = performance.eventLoopUtilization();
@@ -14,7 +16,7 @@ const flushMs = 2_000;
 
 runThread({
   async definitions(data, thread) {
-    const { settings, postgres, instanceId, workspace: first } = data as ThreadData;
+    const { settings, postgres, instanceId, workspace: first, controls: decided } = data as ThreadData;
     const tracing = await createTracing({
       environment: process.env,
       serviceName: 'sluice',
@@ -24,10 +26,13 @@ runThread({
     });
     flush = () => tracing.shutdown(flushMs);
     workspace.publish(first);
-    return definitionsFor(thread.role, { settings, workspace, postgres, instanceId, telemetry: { metrics, tracing } });
+    controls.publish(decided);
+    const telemetry = { metrics, tracing };
+    return definitionsFor(thread.role, { settings, workspace, controls, postgres, instanceId, telemetry });
   },
   onBroadcast(topic, value) {
     if (topic === workspaceTopic) workspace.take(value as WorkspaceMessage);
+    if (topic === controlsTopic) controls.publish(value as Controls);
   },
   collect() {
     const { heapUsed, heapTotal, external } = process.memoryUsage();

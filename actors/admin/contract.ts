@@ -38,6 +38,8 @@ export interface StatusReport {
   workspace: WorkspaceStatus;
   /** Services behind the gateway, each of which may be away without stopping it. */
   services: ServiceStatus[];
+  /** Those that get nothing at the moment, and why. */
+  destinations: DestinationState[];
   /** Newest first. */
   lastErrors: { atMs: number; where: string; text: string }[];
 }
@@ -51,6 +53,15 @@ export interface ActorsStatus {
   /** Restarts of actors since their threads started. */
   restarts: number;
   deadLetters: Record<string, number>;
+}
+
+export interface DestinationState {
+  /** '' for a drain that is not of one destination. */
+  destinationId: string;
+  /** `down`: a router found that it does not answer, and probes it. */
+  state: 'paused' | 'draining' | 'down';
+  reason: string;
+  sinceAtMs: number;
 }
 
 export interface Alarm {

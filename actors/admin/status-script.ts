@@ -115,7 +115,7 @@ const draw = (status) => {
   const parts = [];
   const errors = status.workspace && status.workspace.lastError ? [{ where: 'workspace file', ...status.workspace.lastError }] : [];
   const lists = { ...status, lastErrors: [...errors, ...(status.lastErrors || [])] };
-  for (const name of ['lastErrors', 'parked', 'saturating', 'queues', 'threads', 'partitions', 'ledgerRows']) {
+  for (const name of ['lastErrors', 'destinations', 'parked', 'saturating', 'queues', 'threads', 'partitions', 'ledgerRows']) {
     const rows = lists[name];
     if (!Array.isArray(rows) || rows.length === 0) continue;
     const total = status[name + 'Total'];

@@ -4,7 +4,7 @@ import type { SessionMessage } from '../storage/partition-session.ts';
 
 export const routerKind = 'router';
 
-export type RouterMessage = SessionMessage | DeliveriesCompleted | RetryDue;
+export type RouterMessage = SessionMessage | DeliveriesCompleted | RetryDue | HoldDue;
 
 /** At least one delivery ended since the last of these. */
 export interface DeliveriesCompleted {
@@ -13,4 +13,9 @@ export interface DeliveriesCompleted {
 
 export interface RetryDue {
   kind: 'retryDue';
+}
+
+/** Jobs that were held back (a paused destination, an open breaker) are looked at again. */
+export interface HoldDue {
+  kind: 'holdDue';
 }

@@ -1,7 +1,8 @@
-// One destination inside a router: its barrier, its jobs that may be sent, and its share of concurrent requests. A
+// One destination inside a router: its barrier, its breaker, its jobs that may be sent, and its share of requests. A
 // partition of one destination has one lane; in the modes `none` and `workspace` many share an actor, and lanes keep
 // a destination that stalls from holding requests another could use.
 
+import { Breaker, type BreakerPolicy } from './breaker.ts';
 import { Ordering } from './ordering.ts';
 
 export class Lane<Job> {
@@ -10,10 +11,13 @@ export class Lane<Job> {
   ready: Job[] = [];
   /** Requests in flight, whichever session they were begun in. */
   inFlight = 0;
+  /** Outlives sessions: what is known about the destination stays known. */
+  readonly breaker: Breaker;
   #ordering = new Ordering<Job>();
 
-  constructor(destinationId: string) {
+  constructor(destinationId: string, breaker: BreakerPolicy) {
     this.destinationId = destinationId;
+    this.breaker = new Breaker(breaker);
   }
 
   get ordering(): Ordering<Job> {
@@ -21,7 +25,7 @@ export class Lane<Job> {
   }
 
   get isIdle(): boolean {
-    return this.inFlight === 0 && this.#ordering.stats().jobs === 0;
+    return this.inFlight === 0 && this.#ordering.stats().jobs === 0 && this.breaker.openedAtMs === 0;
   }
 
   /** The session was lost: its jobs come again. Requests in flight stay in flight. */

@@ -10,6 +10,7 @@
 // that were not committed are applied when their jobs come again. Only a crash can make a job be sent twice.
 
 import { type ActorContext, partitionOf, type StopReason } from '../../runtime/index.ts';
+import type { ControlsHolder } from '../controls/contract.ts';
 import type { Environment } from '../environment.ts';
 import { Splits } from '../isolation.ts';
 import { isTerminal, orderKeys } from '../job.ts';
@@ -21,8 +22,10 @@ import {
   type HandedJob,
   PartitionSession,
 } from '../storage/partition-session.ts';
+import { type BreakerPolicy, breakerPolicyOf } from './breaker.ts';
 import type { RouterMessage } from './contract.ts';
 import type { Delivery } from './delivery.ts';
+import { DestinationWatch } from './destination-watch.ts';
 import { Lane } from './lane.ts';
 import { RetryQueue } from './retry-queue.ts';
 import {
@@ -39,6 +42,9 @@ import {
 import { type Attempt, Sender, type SenderOptions } from './sender.ts';
 
 const retryTimer = 'retry';
+const holdTimer = 'hold';
+/** A paused destination is looked at this often: how soon its jobs go on after it was resumed. */
+const pausedLookMs = 1_000;
 
 export class Router {
   readonly #context: ActorContext<RouterMessage>;
@@ -56,6 +62,11 @@ export class Router {
   readonly #known = new Map<number, Settled>();
   /** When the retry timer fires; undefined: it is not set. */
   #retryTimerMs: number | undefined;
+  /** When held jobs are looked at again; undefined: none is held. */
+  #holdTimerMs: number | undefined;
+  readonly #controls: ControlsHolder;
+  readonly #watch: DestinationWatch;
+  readonly #breakerPolicy: BreakerPolicy;
   readonly #requestsInFlightMax: number;
   #stopping = false;
 
@@ -73,8 +84,12 @@ export class Router {
       clock: context.clock,
       random: () => context.random.next(),
       onCompleted: () => context.pipeToSelf(Promise.resolve(), () => ({ kind: 'deliveriesCompleted' })),
+      onBreaker: (lane, change, outcome) => this.#watch.changed(lane, change, outcome.code, outcome.response),
     };
     this.#sender = new Sender(options);
+    this.#controls = environment.controls;
+    this.#watch = new DestinationWatch(context, environment.telemetry.metrics);
+    this.#breakerPolicy = breakerPolicyOf(settings);
     this.#session = new PartitionSession(context, {
       queue: 'rt',
       lanes: settings.storage.lanes,
@@ -117,6 +132,10 @@ export class Router {
       case 'retryDue':
         this.#releaseDue();
         break;
+      case 'holdDue':
+        this.#holdTimerMs = undefined;
+        for (const lane of this.#lanes.values()) this.#pump(lane);
+        break;
     }
     this.#commit();
   }
@@ -132,7 +151,10 @@ export class Router {
       if (recorded.length > 0 && this.#session.isOpen) await this.#session.commitAndWait(resultsOf(recorded));
     }
     this.#session.close();
-    for (const lane of this.#lanes.values()) this.#delivery.release(lane.destinationId);
+    for (const lane of this.#lanes.values()) {
+      this.#watch.forget(lane);
+      this.#delivery.release(lane.destinationId);
+    }
   }
 
   #take(handed: readonly HandedJob[]): void {
@@ -176,11 +198,42 @@ export class Router {
   #pump(lane: Lane<RoutedJob>): void {
     if (this.#stopping || !this.#session.isOpen) return;
     while (lane.inFlight < this.#requestsInFlightMax) {
-      const routed = lane.ready.shift();
+      const [routed] = lane.ready;
       if (routed === undefined) return;
-      const drained = this.#sender.start(routed);
-      if (drained !== undefined) this.#record(routed, drained);
+      const drained = this.#sender.drained(routed);
+      if (drained === undefined && this.#isHeld(lane)) {
+        this.#drainHeld(lane);
+        return;
+      }
+      lane.ready.shift();
+      if (drained === undefined) this.#sender.start(routed);
+      else this.#record(routed, drained);
     }
+  }
+
+  /** What is to be given up does not wait until the rest may be sent. */
+  #drainHeld(lane: Lane<RoutedJob>): void {
+    lane.ready = lane.ready.filter((routed) => {
+      const drained = this.#sender.drained(routed);
+      if (drained !== undefined) this.#record(routed, drained);
+      return drained === undefined;
+    });
+  }
+
+  /** Nothing may be sent to this destination now; it is looked at again when that may have changed. */
+  #isHeld(lane: Lane<RoutedJob>): boolean {
+    const nowMs = this.#context.clock.nowMs();
+    const waitUntilMs = this.#controls.isPaused(lane.destinationId)
+      ? nowMs + pausedLookMs
+      : lane.breaker.waitUntilMs(nowMs);
+    if (waitUntilMs === 0) return false;
+    // A probe that is on its way looks for itself when it ends.
+    if (waitUntilMs === Number.POSITIVE_INFINITY) return true;
+    if (this.#holdTimerMs === undefined || waitUntilMs < this.#holdTimerMs) {
+      this.#holdTimerMs = waitUntilMs;
+      this.#context.schedule(holdTimer, waitUntilMs - nowMs, { kind: 'holdDue' });
+    }
+    return true;
   }
 
   #record(routed: RoutedJob, settled: Settled): void {
@@ -289,7 +342,7 @@ export class Router {
   #laneOf(destinationId: string): Lane<RoutedJob> {
     let lane = this.#lanes.get(destinationId);
     if (lane === undefined) {
-      lane = new Lane<RoutedJob>(destinationId);
+      lane = new Lane<RoutedJob>(destinationId, this.#breakerPolicy);
       this.#lanes.set(destinationId, lane);
     }
     return lane;

@@ -5,6 +5,7 @@ import type { Clock, Counter, Histogram, SpanHandle } from '../../runtime/index.
 import { destinationTypeLabel } from '../destinations/registry.ts';
 import type { Environment } from '../environment.ts';
 import type { WorkspaceHolder, WorkspaceIndex } from '../services/workspace.ts';
+import { isDown } from './breaker.ts';
 import type { Delivery, DeliveryOutcome } from './delivery.ts';
 import type { Lane } from './lane.ts';
 import { judge, type RetryPolicy } from './retry.ts';
@@ -18,6 +19,8 @@ export interface SenderOptions {
   random(): number;
   /** Called once until `takeCompleted` is called. */
   onCompleted(): void;
+  /** The destination of this lane was found to be down, or up again. */
+  onBreaker(lane: Lane<RoutedJob>, change: 'opened' | 'closed', outcome: DeliveryOutcome): void;
 }
 
 export interface Attempt {
@@ -49,17 +52,20 @@ export class Sender {
     this.#metrics = new DeliveryMetrics(options.environment);
   }
 
-  /** Sends the job, or says why it is given up without being sent. */
-  start(routed: RoutedJob): Settled | undefined {
-    const { delivery, environment, clock } = this.#options;
+  /** Why the job is given up without being sent; undefined when it is to be sent. */
+  drained(routed: RoutedJob): Settled | undefined {
+    const { environment, clock } = this.#options;
+    const reason = this.#drainReason(routed, environment);
+    return reason === undefined ? undefined : drainedFor(reason, routed, clock.nowMs());
+  }
+
+  /** Sends a job that is not drained. */
+  start(routed: RoutedJob): void {
+    const { delivery, clock } = this.#options;
     const { parameters, lane, job } = routed;
+    if (parameters === undefined) throw new Error('expected a job that was looked at by drained() before');
     const nowMs = clock.nowMs();
-    if (parameters === undefined) return drainedFor('job parameters cannot be read', routed, nowMs);
-    const destination = environment.workspace.current.destinationById(lane.destinationId);
-    if (destination === undefined) {
-      return drainedFor('destination is not available in the config', routed, nowMs);
-    }
-    if (!destination.enabled) return drainedFor('destination is disabled', routed, nowMs);
+    lane.breaker.sent();
     routed.attempts += 1;
     if (routed.firstAttemptedAtMs === 0) routed.firstAttemptedAtMs = nowMs;
     const attempt: Attempt = { jobId: job.jobId, lane, routed, settled: undefined };
@@ -79,7 +85,19 @@ export class Sender {
         this.#complete(attempt, outcome);
       },
     );
-    return undefined;
+  }
+
+  #drainReason({ parameters, lane, job }: RoutedJob, { workspace, controls }: Environment): string | undefined {
+    if (parameters === undefined) return 'job parameters cannot be read';
+    const destination = workspace.current.destinationById(lane.destinationId);
+    if (destination === undefined) return 'destination is not available in the config';
+    if (!destination.enabled) return 'destination is disabled';
+    return controls.drainReason({
+      destinationId: lane.destinationId,
+      sourceId: parameters.source_id,
+      jobRunId: parameters.source_job_run_id ?? '',
+      receivedAtMs: job.receivedAtMs,
+    });
   }
 
   /** True when a request for this job, begun in an older session, is still in flight: its result goes to `routed`. */
@@ -112,7 +130,7 @@ export class Sender {
   }
 
   #complete(attempt: Attempt, outcome: DeliveryOutcome): void {
-    const { clock, random, onCompleted } = this.#options;
+    const { clock, random, onCompleted, onBreaker } = this.#options;
     const { routed, lane } = attempt;
     const nowMs = clock.nowMs();
     const verdict = judge(
@@ -129,6 +147,8 @@ export class Sender {
     attempt.settled = settledBy(verdict, routed, outcome, nowMs);
     this.#inFlight.delete(attempt.jobId);
     lane.inFlight -= 1;
+    const change = lane.breaker.ended(isDown(outcome.code), nowMs);
+    if (change !== undefined) onBreaker(lane, change, outcome);
     if (this.#completed.push(attempt) === 1) onCompleted();
     if (this.#inFlight.size === 0) this.#onIdle?.();
   }

@@ -34,4 +34,16 @@ export const routerSettings = {
     max: 86_400_000,
     doc: 'Idle time before a partition actor is put away',
   }),
+  breakerFailures: integer({
+    default: 20,
+    min: 0,
+    max: 1_000_000,
+    doc: 'Failures in a row (no answer, 408, 5xx) after which a destination counts as down: one probe at a time until it answers. 0: never',
+  }),
+  breakerProbeMsMax: integer({
+    default: 60_000,
+    min: 1_000,
+    max: 3_600_000,
+    doc: 'Longest interval between probes of a destination that is down; the first is 1 s, each one twice the last',
+  }),
 };

@@ -78,6 +78,7 @@ export class StorageBench {
       postgres: options.address,
       instanceId: `bench/${randomUUID()}`,
       workspace: { version: 1, hash: '', loadedAtMs: 0, sources: [] },
+      controls: { paused: [], drains: [] },
     };
     const runtime = await startRuntime({
       entry: workerEntry('../../actors/thread', import.meta.url),

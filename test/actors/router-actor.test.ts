@@ -303,3 +303,51 @@ test('a drain lets requests in flight end, commits them, and releases the rest w
   assert.equal(run.storage.unfinished('rt').length, 17);
   assert.deepEqual(run.destinations.released, ['d1']);
 });
+
+test('a destination that is down is probed one request at a time, and its jobs keep their attempts', async (t) => {
+  const run = setup(t, { settings: { router: { breakerFailures: 10, retryBackoffMsMin: 10, retryBackoffMsMax: 10 } } });
+  run.destinations.answer = () => 503;
+  run.add('rt', jobs(200, 200));
+  await run.until('the breaker to open and three probes', () => run.destinations.requests.length >= 64 + 3);
+  const tried = run.destinations.requests.length;
+  assert.ok(tried < 64 + 20, `expected few requests to a destination that is down, got ${tried}`);
+  run.destinations.answer = () => 200;
+  await finish(run);
+  assert.equal(run.destinations.delivered().length, 200);
+  assert.ok(run.destinations.requests.length < 200 + 64 + 40);
+  assert.deepEqual(
+    run.found.map(({ destinationId, isDown }) => `${destinationId} ${isDown}`),
+    ['d1 true', 'd1 false'],
+  );
+});
+
+test('nothing is sent to a paused destination, and everything once it is resumed', async (t) => {
+  const run = setup(t);
+  run.controls.publish({ paused: [{ destinationId: 'd1', reason: 'maintenance', sinceMs: 1 }], drains: [] });
+  run.add('rt', [...jobs(20, 5), ...Array.from({ length: 20 }, () => job('other', {}, 'd2'))]);
+  await run.until('the other one done', () => run.storage.unfinished('rt').length === 20);
+  assert.equal(run.destinations.delivered().length, 20);
+  run.controls.publish({ paused: [], drains: [] });
+  await finish(run);
+  assert.equal(run.destinations.delivered().length, 40);
+  assert.deepEqual(findOvertaking(attemptsOf(run)), []);
+});
+
+test('a drain gives up the jobs it means, also of a paused destination, and no others', async (t) => {
+  const run = setup(t);
+  const drain = { id: 1, sourceId: '', jobRunId: '', receivedBeforeMs: 0, reason: 'not wanted', sinceMs: 1 };
+  run.controls.publish({
+    paused: [{ destinationId: 'd1', reason: 'maintenance', sinceMs: 1 }],
+    drains: [{ ...drain, destinationId: 'd1', receivedBeforeMs: Date.UTC(2026, 0, 1) + 1 }],
+  });
+  const later = Array.from({ length: 5 }, () => job('late', { receivedAtMs: Date.UTC(2026, 0, 2) }));
+  run.add('rt', [...jobs(10, 3), ...later]);
+  await run.until('the old ones given up', () => run.storage.counted('aborted', 'src', 'd1') === 10);
+  assert.equal(run.storage.unfinished('rt').length, 5);
+  assert.equal(run.destinations.requests.length, 0);
+  const [aborted] = run.storage.inState('rt', 'aborted');
+  assert.deepEqual([aborted?.status?.code, JSON.parse(aborted?.status?.response ?? '').reason], [410, 'not wanted']);
+  run.controls.publish({ paused: [], drains: [] });
+  await finish(run);
+  assert.equal(run.destinations.delivered().length, 5);
+});

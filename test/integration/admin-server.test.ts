@@ -23,6 +23,7 @@ const status: Awaited<ReturnType<AdminServerOptions['status']>> = {
   ledgerRows: [],
   workspace: { path: 'w', version: 1, hash: '', loadedAtMs: 1, sources: 0, destinations: 0 },
   services: [],
+  destinations: [],
   lastErrors: [],
 };
 

@@ -2,6 +2,7 @@
 // tests of what storage promises, without the stages around it.
 
 import { type Settings, settingsSchema } from '../../actors/config.ts';
+import { ControlsHolder } from '../../actors/controls/contract.ts';
 import type { Job, QueueName } from '../../actors/job.ts';
 import { WorkspaceHolder } from '../../actors/services/workspace.ts';
 import {
@@ -155,6 +156,7 @@ function startSystem(database: TestDatabase, settings: Settings, events: SystemE
       storageDefinition({
         settings,
         workspace: new WorkspaceHolder(),
+        controls: new ControlsHolder(),
         telemetry,
         postgres: database.address,
         instanceId: `test/${database.name}`,

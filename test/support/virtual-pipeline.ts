@@ -4,8 +4,10 @@
 
 import assert from 'node:assert/strict';
 import { type Settings, settingsSchema } from '../../actors/config.ts';
+import { ControlsHolder } from '../../actors/controls/contract.ts';
 import type { Environment } from '../../actors/environment.ts';
 import type { QueueName } from '../../actors/job.ts';
+import { type DestinationFound, processDefinition, processKind } from '../../actors/process-actor.ts';
 import { processorDefinition } from '../../actors/processor/processor-actor.ts';
 import type { Delivery, DeliveryOutcome, DeliveryRequest } from '../../actors/router/delivery.ts';
 import { routerDefinition } from '../../actors/router/router-actor.ts';
@@ -103,6 +105,9 @@ export class VirtualPipeline {
   readonly storage = new MemoryStorage();
   readonly destinations = new VirtualDestinations();
   readonly workspace = new WorkspaceHolder();
+  readonly controls = new ControlsHolder();
+  /** What routers told about destinations. */
+  readonly found: DestinationFound[] = [];
   readonly settings: Settings;
   readonly clock = new VirtualClock();
   readonly logs: string[] = [];
@@ -179,7 +184,7 @@ export class VirtualPipeline {
       threadId: threadIds[name],
       role: name,
       definitions: this.#definitions(name, clock),
-      roles: { [storageKind]: 'storage', processor: 'actors', router: 'actors' },
+      roles: { [storageKind]: 'storage', processor: 'actors', router: 'actors', [processKind]: 'storage' },
       seams: { clock, executor, random: this.#random },
       log: this.#log(),
       serializeLocalMessages: true,
@@ -226,11 +231,21 @@ export class VirtualPipeline {
     this.system('storage').attachLink(storage);
   }
 
+  /** Stands on the storage thread here; the simulated pair has no main thread. */
+  #process(): ActorDefinition<never> {
+    const definition = processDefinition({
+      onFailed: (reason) => assert.fail(`expected no failure of the process, got ${reason}`),
+      onDestinationFound: (found) => void this.found.push(found),
+    });
+    return { ...definition, role: 'storage' };
+  }
+
   #definitions(name: ThreadName, clock: Clock): ActorDefinition<never>[] {
-    if (name === 'storage') return [memoryStorageDefinition(this.storage)];
+    if (name === 'storage') return [memoryStorageDefinition(this.storage), this.#process()];
     const environment: Environment = {
       settings: this.settings,
       workspace: this.workspace,
+      controls: this.controls,
       postgres: { url: '' },
       instanceId: 'virtual',
       telemetry: {

@@ -1,0 +1,2 @@
+drop table sluice_drains;
+drop table sluice_paused_destinations;
