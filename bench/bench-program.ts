@@ -2,7 +2,6 @@
 // the checks every measurement of it ends with.
 
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { type Cleanup, temporaryFolder } from '../test/support/cleanup.ts';
 import { openCluster, postmasterPid } from '../test/support/embedded-cluster.ts';
 import { readLedger } from '../test/support/ledger.ts';
@@ -10,6 +9,7 @@ import { pollUntil } from '../test/support/poll.ts';
 import { type Program, startProgram } from '../test/support/program.ts';
 import { pendingJobs, property } from '../test/support/status.ts';
 import { type DestinationSpec, type SourceSpec, writeWorkspace } from '../test/support/workspace-file.ts';
+import { workerEntry } from '../transport/index.ts';
 import type { CpuConsumers } from './harness/process-cpu.ts';
 import type { Check, Run } from './harness/scenario.ts';
 import type { SinkReport } from './sink.ts';
@@ -34,14 +34,16 @@ export async function startBenchProgram(
   writeWorkspace(workspaceFile, sources);
   const env = { SLUICE_LOG_LEVEL: 'warn', ...profileEnvironment(profileFolder) };
   const program = await startProgram(cleanup, { workspaceFile, env, args: productFlags });
+  // Profiles are written at an orderly end, before everything is killed.
+  if (profileFolder !== undefined) cleanup.after(async () => void (await program.stop()));
   return program.waitReady();
 }
 
 /** The preload runs in the main thread and in every worker of the program. */
 function profileEnvironment(profileFolder: string | undefined): Record<string, string> {
   if (profileFolder === undefined) return {};
-  const preload = pathToFileURL(new URL('./profile-preload.js', import.meta.url).pathname).href;
-  return { NODE_OPTIONS: `--import=${preload}`, SLUICE_BENCH_PROFILE_FOLDER: profileFolder };
+  const preload = workerEntry('./harness/profile-preload', import.meta.url).href;
+  return { NODE_OPTIONS: `--import=${preload}`, BENCH_PROFILE_FOLDER: profileFolder };
 }
 
 export async function durabilityOf(program: Program): Promise<Durability> {

@@ -61,13 +61,20 @@ const optionSpecs = {
 const options = { ...optionSpecs, connections: { ...optionSpecs.connections, min: 0 } };
 
 interface Measured {
+  events: number;
   rates: number[];
   latencies: LatencyHistogram;
   refused: number;
   perQuarter: number[];
 }
 
-const measured = (): Measured => ({ rates: [], latencies: new LatencyHistogram(), refused: 0, perQuarter: [] });
+const measured = (): Measured => ({
+  events: 0,
+  rates: [],
+  latencies: new LatencyHistogram(),
+  refused: 0,
+  perQuarter: [],
+});
 
 export const ingest = defineScenario({
   name: 'ingest',
@@ -82,6 +89,7 @@ export const ingest = defineScenario({
     const raw = new BenchProcess(cleanup, './raw-ingest');
     const { port: rawPort } = await raw.ask<RawReady>({ eventBytes: chosen.eventBytes });
     const result: Result = { figures: [], ratios: [], latencies: [], series: [], cpu: [], goals: [], curve: [] };
+    let events = 0;
     for (const name of chosen.shapes) {
       const shape = shapes[name];
       if (shape === undefined) continue;
@@ -90,6 +98,7 @@ export const ingest = defineScenario({
         const load = loadOf(shape, connections, chosen);
         const both = await measureShape({ run, program, rawPort, load, title: titleOf(shape, connections) }, result);
         addShape(result, shape, connections, both);
+        events += both.product.events;
         if (name !== 'single' || wanted !== chosen.connections[0]) continue;
         const memory = programMemory(program);
         result.goals.push(...memory.goals);
@@ -100,7 +109,7 @@ export const ingest = defineScenario({
     const { curve, ...rest } = result;
     const settings = await durabilityOf(program);
     const checks = [await ledgerCheck(cleanup, program)];
-    return { ...rest, series: [...rest.series, ...curveSeries(curve)], settings, checks };
+    return { ...rest, events, series: [...rest.series, ...curveSeries(curve)], settings, checks };
   },
 });
 
@@ -225,6 +234,7 @@ function curveSeries(curve: Result['curve']): Series[] {
 }
 
 function note(into: Measured, result: LoadResult): void {
+  into.events += result.eventsTotal;
   into.rates.push((result.events / result.elapsedMs) * 1000);
   into.latencies.add(result.latencyCounts);
   into.refused += Object.values(result.refused).reduce((sum, requests) => sum + requests, 0);

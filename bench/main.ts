@@ -2,12 +2,22 @@
 // harness/command-line.ts; what a scenario declares in harness/scenario.ts.
 
 import { writeFileSync } from 'node:fs';
-import { type BenchCommand, helpText, parseCommandLine, type RunCommand } from './harness/command-line.ts';
+import {
+  type BenchCommand,
+  helpText,
+  parseCommandLine,
+  type RunCommand,
+  type TuneCommand,
+} from './harness/command-line.ts';
+import { compareRecords, comparisonText } from './harness/compare.ts';
+import { htmlReport } from './harness/html-report.ts';
 import { UsageError } from './harness/options.ts';
-import { writeRecords } from './harness/record-file.ts';
-import { combinations, runScenario, runSweep } from './harness/run-scenario.ts';
+import { readRecords, writeRecords } from './harness/record-file.ts';
+import { resultsPage } from './harness/results-page.ts';
+import { combinations, runScenario, runSweep, type Varied } from './harness/run-scenario.ts';
 import type { BenchRecord, Scenario } from './harness/scenario.ts';
 import { listText, recordText } from './harness/terminal-table.ts';
+import { parseGoal, stepText, tune, tunedFile } from './harness/tune.ts';
 import { scenarios } from './scenarios.ts';
 
 const exitCodes = { ok: 0, faults: 1, usage: 64 };
@@ -23,9 +33,37 @@ async function main(): Promise<number> {
       return exitCodes.ok;
     case 'run':
       return run(command);
-    default:
-      throw new UsageError(`${command.command} cannot be done yet`);
+    case 'tune':
+      return tuneSettings(command);
+    case 'compare': {
+      const comparisons = compareRecords(readRecords(command.before), readRecords(command.after));
+      for (const comparison of comparisons) console.log(comparisonText(comparison));
+      return comparisons.some(({ faults }) => faults.length > 0) ? exitCodes.faults : exitCodes.ok;
+    }
+    case 'report':
+      writeFileSync(command.html, htmlReport(command.files.flatMap(readRecords)));
+      return exitCodes.ok;
+    case 'results':
+      writeFileSync(command.output, resultsPage(command.files.flatMap(readRecords)));
+      return exitCodes.ok;
   }
+}
+
+async function tuneSettings(command: TuneCommand): Promise<number> {
+  const scenario = scenarioNamed(command.scenario);
+  const records: BenchRecord[] = [];
+  const measure = async (variants: readonly Varied[]): Promise<BenchRecord[]> => {
+    const measured = await runSweep(scenario, command, variants);
+    records.push(...measured);
+    return measured;
+  };
+  const steps = await tune(parseGoal(command.goal), command.sweeps, measure);
+  for (const step of steps) console.log(stepText(step));
+  const title = `Found by tune ${scenario.name} --goal ${command.goal}, ${new Date().toISOString()}`;
+  writeFileSync(command.output, tunedFile(title, steps));
+  console.log(`written: ${command.output}`);
+  keep(command, records);
+  return records.some(hasFaults) ? exitCodes.faults : exitCodes.ok;
 }
 
 async function run(command: Extract<BenchCommand, { command: 'run' }>): Promise<number> {
@@ -39,8 +77,12 @@ async function run(command: Extract<BenchCommand, { command: 'run' }>): Promise<
   return records.some(hasFaults) ? exitCodes.faults : exitCodes.ok;
 }
 
-function keep({ json, picture }: RunCommand, records: readonly BenchRecord[]): void {
+function keep(
+  { json, html, picture }: Pick<RunCommand, 'json' | 'html' | 'picture'>,
+  records: readonly BenchRecord[],
+): void {
   if (json !== undefined) writeRecords(json, records);
+  if (html !== undefined) writeFileSync(html, htmlReport(records));
   const drawn = records[0]?.pictures?.[0];
   if (picture === undefined) return;
   if (drawn === undefined) throw new UsageError('this scenario draws no picture of its own; --html has plots');
@@ -61,6 +103,6 @@ try {
   process.exitCode = await main();
 } catch (error) {
   if (!(error instanceof UsageError)) throw error;
-  console.error(`${error.message}\n\n${helpText}`);
+  console.error(`${error.message}\n(npm run bench -- help tells the usage, npm run bench -- list the scenarios)`);
   process.exitCode = exitCodes.usage;
 }

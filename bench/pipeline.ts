@@ -79,7 +79,7 @@ export const pipeline = defineScenario({
     const { reports, accepted, arrived, ...measurement } = result;
     const checks = [await ledgerCheck(cleanup, program), orderCheck(reports), countCheck(accepted, arrived)];
     const notMeasured = ['E1', 'E2'].map((row) => ({ row, why: 'there is no raw pipeline to compare with yet' }));
-    return { ...measurement, settings: await durabilityOf(program), notMeasured, checks };
+    return { ...measurement, events: accepted, settings: await durabilityOf(program), notMeasured, checks };
   },
 });
 

@@ -41,13 +41,19 @@ const tunedFile = 'sluice.tuned.yaml';
 
 export const helpText = `Usage:
   npm run bench -- list
-  npm run bench -- <scenario> [--option=value ...] [--json FILE] [--picture FILE]
+  npm run bench -- <scenario> [--option=value ...] [--json FILE] [--html FILE] [--picture FILE] [--profile]
                    [--set section.setting=value ...] [--sweep key=a,b,c ...]
+  npm run bench -- tune <scenario> --goal throughput|p99<MS --sweep section.setting=a,b,c ... [--output FILE]
+  npm run bench -- compare BEFORE.json AFTER.json
+  npm run bench -- report FILE.json ... --html FILE
+  npm run bench -- results FILE.json ... [--output ${resultsFile}]
 
-  --json          write the result as JSON
-  --picture       write the picture of a scenario that draws one
+  --json, --html  write the result as JSON, or as one self-contained page with plots
   --set           a setting of the product in place of its default
   --sweep         run once per value, in turns; key is an option of the scenario or a setting of the product
+  --profile       CPU profile of every thread of the program: where the time of an event goes
+  tune            search the values of the sweeps for a goal and write the winning settings with their evidence
+  compare         what changed beyond noise
 `;
 
 type Value = string | readonly string[] | true;

@@ -44,7 +44,7 @@ export const rounds = (count = 5): NumberOption => ({
   default: count,
   min: 1,
   max: 1000,
-  doc: 'how often everything is measured, in turns; below 4 no change can be told from noise',
+  doc: 'how often everything is measured, in turns; below 5 no change can be told from noise',
 });
 
 export const seconds = (count: number, doc = 'length of one measurement'): NumberOption => ({

@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 /** Linux counts in hundredths of a second on every platform Node runs on. */
 const msPerTick = 10;
+const v8Threads = 5;
 
 export interface CpuReading {
   atMs: number;
@@ -25,9 +26,10 @@ export function readCpu({ processes, families, threadsOf }: CpuConsumers): CpuRe
   for (const [name, pid] of Object.entries(processes)) consumed[name] = ownMs(`/proc/${pid}/stat`);
   for (const [name, pid] of Object.entries(families)) if (pid !== undefined) consumed[name] = familyMs(pid);
   if (threadsOf !== undefined) {
-    for (const tid of folderNames(`/proc/${threadsOf.pid}/task`)) {
-      const thread = Number(tid) === threadsOf.pid ? 'main' : tid;
-      consumed[`${threadsOf.name} thread ${thread}`] = ownMs(`/proc/${threadsOf.pid}/task/${tid}/stat`);
+    const tids = folderNames(`/proc/${threadsOf.pid}/task`).map(Number);
+    for (const [index, tid] of tids.sort((one, other) => one - other).entries()) {
+      const name = `${threadsOf.name} ${threadName(index)}`;
+      consumed[name] = (consumed[name] ?? 0) + ownMs(`/proc/${threadsOf.pid}/task/${tid}/stat`);
     }
   }
   return { atMs: performance.now(), consumed };
@@ -44,6 +46,12 @@ export function cpuShares(before: CpuReading, after: CpuReading): Record<string,
     shares[key] = (shares[key] ?? 0) + Math.max(share, 0);
   }
   return shares;
+}
+
+/** By the order in which Node starts them: its main thread, V8's own (collection, compilation), then everybody else. */
+function threadName(index: number): string {
+  if (index === 0) return 'main';
+  return index <= v8Threads ? 'V8 threads' : `thread ${index - v8Threads}`;
 }
 
 function ownMs(stat: string): number {

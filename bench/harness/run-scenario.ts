@@ -7,13 +7,30 @@ import { productFlag } from './command-line.ts';
 import { machineSettings } from './machine.ts';
 import { mergeRecords } from './merge.ts';
 import { flagOf, readOptions, UsageError } from './options.ts';
-import { profileFolder } from './profile.ts';
-import type { BenchRecord, Scenario } from './scenario.ts';
+import { profileFolder, readProfiles } from './profile.ts';
+import type { BenchRecord, Run, Scenario } from './scenario.ts';
 
 export type RunRequest = Pick<RunCommand, 'given' | 'productFlags' | 'profile'>;
 
 export async function runScenario(scenario: Scenario, request: RunRequest): Promise<BenchRecord> {
   const options = readOptions(scenario.name, scenario.options, request.given);
+  const folder = request.profile ? profileFolder(scenario.name) : undefined;
+  const record = await measureWithCleanup(scenario, request, options, folder);
+  if (folder === undefined) return record;
+  // The threads wrote them when they ended.
+  const profile = readProfiles(folder, record.events ?? 0);
+  if (profile.length === 0)
+    throw new UsageError(`scenario ${scenario.name} does not run the program: nothing to profile`);
+  console.error(`${scenario.name}: profiles in ${folder}`);
+  return { ...record, profile };
+}
+
+async function measureWithCleanup(
+  scenario: Scenario,
+  request: RunRequest,
+  options: Run['options'],
+  folder: string | undefined,
+): Promise<BenchRecord> {
   const cleanup = new CleanupList();
   const machine = machineSettings();
   const measuredAt = new Date().toISOString();
@@ -22,7 +39,7 @@ export async function runScenario(scenario: Scenario, request: RunRequest): Prom
       options,
       cleanup,
       productFlags: request.productFlags,
-      profileFolder: request.profile ? profileFolder(scenario.name) : undefined,
+      profileFolder: folder,
       say: (text) => console.error(`${scenario.name}: ${text}`),
     });
     const product = request.productFlags.length === 0 ? {} : { productSettings: request.productFlags.join(' ') };

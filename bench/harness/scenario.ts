@@ -6,6 +6,7 @@ import type { Cleanup } from '../../test/support/cleanup.ts';
 import type { LatencySummary } from '../latency-histogram.ts';
 import type { Figure, Goal, Ratio } from './figures.ts';
 import type { OptionSpecs, OptionValues } from './options.ts';
+import type { ThreadProfile } from './profile.ts';
 
 export interface Run<Specs extends OptionSpecs = OptionSpecs> {
   options: OptionValues<Specs>;
@@ -59,6 +60,8 @@ export interface Measurement {
   /** Rows this scenario should cover and could not. */
   notMeasured?: readonly { row: string; why: string }[];
   checks: readonly Check[];
+  /** Events the program moved, warm-ups included: what a profile is divided by. */
+  events?: number;
   /** An SVG of its own, for scenarios that are better seen than read. */
   pictures?: readonly { name: string; svg: string }[];
 }
@@ -88,4 +91,6 @@ export interface BenchRecord extends Measurement {
   /** Set by a sweep: the value that was varied. */
   varied?: Readonly<Record<string, string>>;
   settings: Readonly<Record<string, unknown>>;
+  /** With `--profile`: where the threads of the program spent their time. */
+  profile?: readonly ThreadProfile[];
 }

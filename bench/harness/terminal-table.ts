@@ -31,6 +31,7 @@ export function recordText(record: BenchRecord): string {
     ratiosText(record.ratios ?? []),
     latenciesText(record.latencies ?? []),
     cpuText(record),
+    profileText(record),
     goalsText(record.goals),
     (record.notMeasured ?? []).map(({ row, why }) => `not measured: ${row}: ${why}`).join('\n'),
     checksText(record),
@@ -102,6 +103,15 @@ function cpuText({ cpu = [] }: BenchRecord): string {
       .join(', '),
   ]);
   return tableOf(['CPU, ms per second', ''], rows);
+}
+
+function profileText({ profile = [] }: BenchRecord): string {
+  return profile
+    .map(({ thread, rows }) => {
+      const cells = rows.map(({ where, ms, share }) => [where, numberText(ms), `${numberText(share * 100)} %`]);
+      return tableOf([thread, 'ms', 'share'], cells);
+    })
+    .join('\n\n');
 }
 
 function goalsText(goals: readonly Goal[]): string {
