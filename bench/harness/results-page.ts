@@ -1,4 +1,4 @@
-// bench/RESULTS.md, made from results: goals first, then what was measured, each scenario with its date and settings, so
+// The page bench/RESULTS.md, made from results: goals first, then what was measured, each scenario with its date and settings, so
 // that no number in the repository stands without what it was measured with. Pure.
 
 import { spreadOf } from './figures.ts';
