@@ -45,6 +45,8 @@ const retryTimer = 'retry';
 const holdTimer = 'hold';
 /** A paused destination is looked at this often: how soon its jobs go on after it was resumed. */
 const pausedLookMs = 1_000;
+/** A retry this much later than the idle time is not waited for: the actor is put away, and storage wakes it again. */
+const restMarginMs = 5_000;
 
 export class Router {
   readonly #context: ActorContext<RouterMessage>;
@@ -68,6 +70,7 @@ export class Router {
   readonly #watch: DestinationWatch;
   readonly #breakerPolicy: BreakerPolicy;
   readonly #requestsInFlightMax: number;
+  readonly #restFromMs: number;
   #stopping = false;
 
   constructor(context: ActorContext<RouterMessage>, environment: Environment, delivery: Delivery, budget: BytesBudget) {
@@ -78,6 +81,7 @@ export class Router {
     // A destination is promised a bound on concurrent requests, however many actors send to it.
     const shards = new Splits(settings.router.shards).countOf(partitionOf(partition));
     this.#requestsInFlightMax = Math.max(1, Math.floor(settings.router.requestsInFlightMax / shards));
+    this.#restFromMs = settings.router.idleMs + restMarginMs;
     const options: SenderOptions = {
       delivery,
       environment,
@@ -105,6 +109,11 @@ export class Router {
   }
 
   receive(message: RouterMessage): void {
+    this.#handle(message);
+    this.#scheduleRetry();
+  }
+
+  #handle(message: RouterMessage): void {
     switch (message.kind) {
       case 'jobsReady':
         this.#session.wake();
@@ -150,7 +159,7 @@ export class Router {
       const recorded = this.#recorded;
       if (recorded.length > 0 && this.#session.isOpen) await this.#session.commitAndWait(resultsOf(recorded));
     }
-    this.#session.close();
+    this.#session.close(reason === 'passivated' ? this.#restUntilMs() : 0);
     for (const lane of this.#lanes.values()) {
       this.#watch.forget(lane);
       this.#delivery.release(lane.destinationId);
@@ -174,7 +183,6 @@ export class Router {
     }
     this.#dropKnown(handed.at(-1));
     for (const lane of lanes) this.#pump(lane);
-    this.#scheduleRetry();
   }
 
   /** Jobs of older sessions come first, all in id order: what a fresh hand-out has passed by is done. */
@@ -303,7 +311,6 @@ export class Router {
     this.#session.release(freed, freedBytes);
     for (const lane of lanes) this.#pump(lane);
     for (const lane of lanes) if (lane.isIdle && this.#lanes.size > 1) this.#lanes.delete(lane.destinationId);
-    this.#scheduleRetry();
   }
 
   /** Only the answer's text can be what Postgres refuses: everything else in a status is ours. */
@@ -324,19 +331,28 @@ export class Router {
       lanes.add(due.lane);
     }
     for (const lane of lanes) this.#pump(lane);
-    this.#scheduleRetry();
   }
 
-  /** One timer for all: at the earliest retry, and left alone while that stays the same. */
+  /**
+   * One timer for all: at the earliest retry, and left alone while that stays the same. None for a retry that is far
+   * away: an actor without a timer is put away when it is idle, and what it held no longer takes anybody's room.
+   */
   #scheduleRetry(): void {
     const earliestMs = this.#retries.earliestMs;
-    if (earliestMs === this.#retryTimerMs) return;
-    this.#retryTimerMs = earliestMs;
-    if (earliestMs === undefined) this.#context.cancel(retryTimer);
-    else {
-      const delayMs = Math.max(0, earliestMs - this.#context.clock.nowMs());
-      this.#context.schedule(retryTimer, delayMs, { kind: 'retryDue' });
-    }
+    if (earliestMs === undefined && this.#retryTimerMs === undefined) return;
+    const delayMs = (earliestMs ?? Number.POSITIVE_INFINITY) - this.#context.clock.nowMs();
+    const timerMs = delayMs < this.#restFromMs ? earliestMs : undefined;
+    if (timerMs === this.#retryTimerMs) return;
+    this.#retryTimerMs = timerMs;
+    if (timerMs === undefined) this.#context.cancel(retryTimer);
+    else this.#context.schedule(retryTimer, Math.max(0, delayMs), { kind: 'retryDue' });
+  }
+
+  /** Until when nothing that is held can be sent; 0 when something can. */
+  #restUntilMs(): number {
+    if (this.#recorded.length > 0) return 0;
+    for (const { ready, inFlight } of this.#lanes.values()) if (ready.length > 0 || inFlight > 0) return 0;
+    return this.#retries.earliestMs ?? 0;
   }
 
   #laneOf(destinationId: string): Lane<RoutedJob> {
@@ -358,6 +374,5 @@ export class Router {
     this.#held.clear();
     this.#retries.clear();
     for (const lane of this.#lanes.values()) lane.reset();
-    this.#scheduleRetry();
   }
 }

@@ -111,6 +111,10 @@ export interface ClosePartition {
   queue: QueueName;
   partition: string;
   session: number;
+  /** Epoch ms before which no unfinished job may be tried: until then only new jobs wake the partition. 0: now. */
+  restUntilMs: number;
+  /** Not even they: the sender had no room for more jobs. */
+  isFull: boolean;
 }
 
 /** ask → StorageStats. */

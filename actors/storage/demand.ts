@@ -73,6 +73,12 @@ export class Demand {
     this.#meanBytes = 0;
   }
 
+  /** No room for even one job of the usual size, whatever others hold. */
+  get isFull(): boolean {
+    const { slots, bytesMax } = this.#limits;
+    return this.#held >= slots || this.#heldBytes + this.#meanBytes > bytesMax;
+  }
+
   #more(): number {
     const { slots, bytesMax, budget } = this.#limits;
     const free = slots - this.#held - this.#asked;

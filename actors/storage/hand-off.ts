@@ -5,7 +5,7 @@
 import type { JobState, QueueName } from '../job.ts';
 import { isTerminal } from '../job.ts';
 import { BacklogReads, type JobReader } from './backlog-reads.ts';
-import type { HandedJobs, JobStatus, QueueStats } from './contract.ts';
+import type { ClosePartition, HandedJobs, JobStatus, QueueStats } from './contract.ts';
 import { readReceivedAt } from './job-row.ts';
 import { createPartition, dropTail, isForgettable, mayReport, type Partition, type StoredRow } from './partition.ts';
 import { type UnfinishedJobs, unfinishedJobs, unfinishedStatus } from './unfinished-jobs.ts';
@@ -101,8 +101,11 @@ export class HandOff {
   /** After a group's rows were all `stored`: serves those who wait, wakes those who do not know yet. */
   serve(partitions: Iterable<Partition>): void {
     for (const partition of partitions) {
-      if (partition.session === 0) this.#wake(partition);
-      else this.#hand(partition);
+      if (partition.session !== 0) this.#hand(partition);
+      else {
+        if (!partition.isFull) partition.restUntilMs = 0;
+        this.#wake(partition);
+      }
     }
   }
 
@@ -112,6 +115,7 @@ export class HandOff {
     partition.demand = 0;
     partition.rehand = [];
     partition.opening = true;
+    partition.restUntilMs = 0;
     this.#unattended.delete(partition);
     this.#finishOpening(partition);
   }
@@ -123,10 +127,12 @@ export class HandOff {
     this.#hand(partition);
   }
 
-  close(queue: QueueName, key: string, session: number): void {
+  close({ queue, partition: key, session, restUntilMs, isFull }: Omit<ClosePartition, 'kind'>): void {
     const partition = this.#find(queue, key);
     if (partition?.session !== session) return;
     this.#abandon(partition);
+    partition.restUntilMs = restUntilMs;
+    partition.isFull = isFull;
     if (isForgettable(partition)) this.#forget(partition);
     else if (partition.pending > 0) this.#wake(partition);
   }
@@ -172,7 +178,10 @@ export class HandOff {
 
   /** A thread was lost: its consumers are gone without a word. Those alive ignore the wake-up. */
   wakeAll(): void {
-    for (const partition of this.#all()) if (partition.pending > 0) this.#options.wake(partition.queue, partition.key);
+    const now = this.#options.nowMs();
+    for (const { queue, key, pending, restUntilMs } of this.#all()) {
+      if (pending > 0 && now >= restUntilMs) this.#options.wake(queue, key);
+    }
   }
 
   /** Tries reads again after `onReadFailed`. */
@@ -258,7 +267,7 @@ export class HandOff {
   #wake(partition: Partition): void {
     this.#unattended.add(partition);
     const now = this.#options.nowMs();
-    if (now - partition.wokenAtMs < wakeAgainMs) return;
+    if (now - partition.wokenAtMs < wakeAgainMs || now < partition.restUntilMs) return;
     partition.wokenAtMs = now;
     this.#options.wake(partition.queue, partition.key);
   }

@@ -236,12 +236,13 @@ export class PartitionSession<Message> {
     if (!this.#closed) this.#context.schedule(openTimerName, delayMs, { kind: 'openSession' });
   }
 
-  /** For onStop: what was handed out and is unfinished is pending again. */
-  close(): void {
+  /** For onStop: what was handed out and is unfinished is pending again, from `restUntilMs` (epoch) on. */
+  close(restUntilMs = 0): void {
     this.#closed = true;
     if (this.#session === 0) return;
     const { queue } = this.#options;
-    this.#storage.tell({ kind: 'closePartition', queue, partition: this.#partition, session: this.#session });
+    const [partition, session, { isFull }] = [this.#partition, this.#session, this.#demand];
+    this.#storage.tell({ kind: 'closePartition', queue, partition, session, restUntilMs, isFull });
     this.#session = 0;
     this.#demand.reset();
   }

@@ -51,6 +51,10 @@ export interface Partition {
   commitsInFlight: number;
   opening: boolean;
   wokenAtMs: number;
+  /** Epoch ms until which its consumer has nothing to do with what is unfinished; 0 while it is open. */
+  restUntilMs: number;
+  /** New jobs do not end the rest: the consumer has no room for them. */
+  isFull: boolean;
 }
 
 export function createPartition(queue: QueueName, key: string, cursor: number): Partition {
@@ -72,6 +76,8 @@ export function createPartition(queue: QueueName, key: string, cursor: number): 
     commitsInFlight: 0,
     opening: false,
     wokenAtMs: 0,
+    restUntilMs: 0,
+    isFull: false,
   };
 }
 

@@ -171,7 +171,7 @@ class Storage {
         handOff.pull(message.queue, message.partition, message.session, message.slots);
         return;
       case 'closePartition':
-        handOff.close(message.queue, message.partition, message.session);
+        handOff.close(message);
         this.#sweepLater();
         return;
       case 'getStats':

@@ -105,7 +105,7 @@ class World {
     const session = this.sessions.get(key);
     if (session === undefined) return;
     this.sessions.delete(key);
-    this.handOff.close('gw', key, session.id);
+    this.handOff.close({ queue: 'gw', partition: key, session: session.id, restUntilMs: 0, isFull: false });
   }
 
   /** Reports on some handed jobs: succeeded, or failed and kept. The commit may itself fail. */

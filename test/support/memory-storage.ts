@@ -141,7 +141,10 @@ interface Partition extends JobRef {
   again: number[];
 }
 
-type Message = StorageMessage | { kind: 'groupCommitted'; apply: () => void };
+type Message =
+  | StorageMessage
+  | { kind: 'groupCommitted'; apply: () => void }
+  | { kind: 'restOver'; partition: Partition };
 
 export function memoryStorageDefinition(storage: MemoryStorage): ActorDefinition<Message> {
   return defineActor<Message>({
@@ -180,6 +183,9 @@ class Handing {
       case 'groupCommitted':
         message.apply();
         return;
+      case 'restOver':
+        this.#serve(message.partition);
+        return;
       case 'openPartition':
         this.#open(this.#partition(message), message.session);
         return;
@@ -194,7 +200,9 @@ class Handing {
         const partition = this.#partition(message);
         if (partition.session !== message.session) return;
         partition.session = 0;
-        this.#serve(partition);
+        const restMs = message.restUntilMs - this.#context.clock.nowMs();
+        if (restMs > 0) this.#rest(partition, restMs);
+        else this.#serve(partition);
         return;
       }
       case 'wakeAll':
@@ -203,6 +211,12 @@ class Handing {
       case 'getStats':
         assert.fail('the memory storage keeps no statistics');
     }
+  }
+
+  /** Only its time or a new job ends it. */
+  #rest(partition: Partition, restMs: number): void {
+    const name = `rest of ${partition.queue} ${partition.partition}`;
+    this.#context.schedule(name, restMs, { kind: 'restOver', partition });
   }
 
   wakeAll(): void {

@@ -117,7 +117,7 @@ export function storageFixture(
     },
     close(queue, partition) {
       const mine = consumer(queue, partition);
-      storage.tell({ kind: 'closePartition', queue, partition, session: mine.session });
+      storage.tell({ kind: 'closePartition', queue, partition, session: mine.session, restUntilMs: 0, isFull: false });
       Object.assign(mine, { session: 0, handed: [], statuses: new Map(), messages: [] });
     },
     maintain: async () => {
