@@ -34,6 +34,7 @@ export type CommandLine =
   | ({ command: 'start' | 'check-config' } & SettingsParameters)
   | ({ command: 'doctor'; json: boolean } & SettingsParameters)
   | ({ command: 'ledger' } & LedgerParameters & SettingsParameters)
+  | ({ command: 'job'; messageId: string; json: boolean } & SettingsParameters)
   | ({ command: 'migrate'; to: number | undefined; status: boolean } & SettingsParameters)
   | { command: 'config-docs'; write: boolean }
   | { command: 'help' | 'version' }
@@ -46,6 +47,7 @@ Usage:
   sluice check-config [--config FILE] [--section.setting=value ...]
   sluice doctor [--json]
   sluice ledger [--since TIME] [--source ID] [--by-minute] [--json]
+  sluice job MESSAGE_ID [--json]
   sluice migrate [--to VERSION] [--status]
   sluice config-docs [--write]
   sluice --help | --version
@@ -55,10 +57,11 @@ Commands:
   check-config  read all settings and the workspace file, list every fault, start nothing
   doctor        look at everything a start needs and say what to mend; 1 when something must be mended
   ledger        show that what came in is what went out or waits; 1 when it is not
+  job           where an event is: every step and attempt of its way; 1 when nothing of it is kept
   migrate       bring the database to the newest version, or to VERSION, also an older one; --status lists them
   config-docs   print the table of all settings; --write puts it into README.md
 
-doctor, ledger and migrate take --config and settings like start. TIME is ISO 8601 (2026-01-31T10:00Z) or an age: 90m,
+doctor, ledger, job and migrate take --config and settings like start. TIME is ISO 8601 (2026-01-31T10:00Z) or an age: 90m,
 24h, 7d.
 
 Settings come from ./sluice.yaml (or --config FILE, or SLUICE_CONFIG), then the environment
@@ -79,6 +82,12 @@ export function parseCommandLine(parameters: readonly string[], nowMs: number): 
     case 'ledger':
     case 'migrate':
       return withOwnOptions(command, rest, nowMs);
+    case 'job': {
+      const [messageId = '', ...others] = rest;
+      if (messageId === '' || messageId.startsWith('--')) return unusable('expected a message id after job');
+      const parsed = withOwnOptions(command, others, nowMs);
+      return parsed.command === 'job' ? { ...parsed, messageId } : parsed;
+    }
     case 'config-docs': {
       const stray = rest.find((parameter) => parameter !== '--write');
       if (stray !== undefined) return { command: 'unusable', problem: 'config-docs takes only --write' };
@@ -99,7 +108,7 @@ export function parseCommandLine(parameters: readonly string[], nowMs: number): 
   }
 }
 
-type SettingsCommand = 'start' | 'check-config' | 'doctor' | 'ledger' | 'migrate';
+type SettingsCommand = 'start' | 'check-config' | 'doctor' | 'ledger' | 'job' | 'migrate';
 
 /** Options that are the command's own, and whether a value follows; everything else is a setting. */
 const ownOptions: Readonly<Record<SettingsCommand, Readonly<Record<string, 'switch' | 'value'>>>> = {
@@ -107,6 +116,7 @@ const ownOptions: Readonly<Record<SettingsCommand, Readonly<Record<string, 'swit
   'check-config': {},
   doctor: { json: 'switch' },
   ledger: { json: 'switch', 'by-minute': 'switch', since: 'value', source: 'value' },
+  job: { json: 'switch' },
   migrate: { status: 'switch', to: 'value' },
 };
 
@@ -149,6 +159,8 @@ function commandOf(
   switch (command) {
     case 'doctor':
       return { command, json: given.has('json'), ...settings };
+    case 'job':
+      return { command, messageId: '', json: given.has('json'), ...settings };
     case 'ledger': {
       const since = given.get('since');
       const sinceMinute = since === undefined ? undefined : readSinceMinute(since, nowMs);

@@ -12,6 +12,7 @@ import type { Settings } from './config.ts';
 import { configTable, withConfigTable } from './config-docs.ts';
 import { readSettings, type SettingsRequest } from './config-file.ts';
 import { runDoctorCommand } from './doctor-command.ts';
+import { runJobCommand } from './job-command.ts';
 import { runLedgerCommand } from './ledger-command.ts';
 import { createLog } from './log.ts';
 import { runMigrateCommand } from './migrate-command.ts';
@@ -59,6 +60,12 @@ async function main(parameters: readonly string[]): Promise<number> {
     case 'ledger':
       return withDatabase(requestOf(commandLine), { statementTimeoutMs: ledgerTimeoutMs }, async (database) => {
         const { exitCode, out } = await runLedgerCommand(commandLine, database);
+        process.stdout.write(out);
+        return exitCode;
+      });
+    case 'job':
+      return withDatabase(requestOf(commandLine), {}, async (database) => {
+        const { exitCode, out } = await runJobCommand(commandLine, database, Date.now());
         process.stdout.write(out);
         return exitCode;
       });

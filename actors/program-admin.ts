@@ -9,6 +9,7 @@ import type { DestinationStates } from './controls/destination-states.ts';
 import { destinationRoutes } from './controls/routes.ts';
 import type { Database } from './database.ts';
 import type { DiskWatch } from './disk-watch.ts';
+import { jobRoutes } from './job-routes.ts';
 import type { ProgramOptions } from './program-contract.ts';
 import type { ProgramGateway } from './program-gateway.ts';
 import type { ProgramServices } from './program-services.ts';
@@ -61,9 +62,18 @@ export function openProgramAdmin(parts: ProgramParts): Promise<AdminServer> {
 }
 
 /** Routes of the parts, each made by the part itself. */
-function routesOf({ services, destinations, options, egressAllow, clock, gateway }: ProgramParts): AdminRoute[] {
+function routesOf({
+  services,
+  storage,
+  destinations,
+  options,
+  egressAllow,
+  clock,
+  gateway,
+}: ProgramParts): AdminRoute[] {
   const { settings } = options;
   return [
+    ...jobRoutes((wanted) => storage.lookUp(wanted)),
     ...services.routes,
     ...(gateway()?.adminRoutes ?? []),
     ...destinationRoutes({

@@ -2,9 +2,18 @@
 // call to reach them all.
 
 import type { ActorRef } from '../runtime/index.ts';
-import type { MaintenanceStats, QueueStats, StorageMessage, StorageStats } from './storage/contract.ts';
+import type {
+  JobFound,
+  JobsFound,
+  MaintenanceStats,
+  QueueStats,
+  StorageMessage,
+  StorageStats,
+  WantedJobs,
+} from './storage/contract.ts';
 
 const statsTimeoutMs = 2_000;
+const lookUpTimeoutMs = 15_000;
 /** Partitions listed by queue, those with most pending jobs first. */
 const partitionsListedMax = 200;
 
@@ -17,6 +26,18 @@ export class StorageLanes {
 
   tell(message: StorageMessage): void {
     for (const ref of this.#refs) ref.tell(message);
+  }
+
+  /** Jobs of all lanes, ascending by id. Rejects when a lane cannot tell. */
+  async lookUp(wanted: WantedJobs): Promise<JobFound[]> {
+    const answers = await Promise.all(
+      this.#refs.map((ref) => ref.ask<JobsFound>({ kind: 'lookUpJobs', wanted }, { timeoutMs: lookUpTimeoutMs })),
+    );
+    const found = answers.flatMap((answer) => {
+      if (answer.kind === 'lookUpFailed') throw new Error(answer.reason);
+      return answer.jobs;
+    });
+    return found.sort((a, b) => a.jobId - b.jobId);
   }
 
   /** Rejects when one of them does not answer. */

@@ -132,7 +132,56 @@ export interface Maintain {
   kind: 'maintain';
 }
 
-export type StorageMessage = Commit | Maintain | OpenPartition | PullJobs | ClosePartition | GetStorageStats | WakeAll;
+export type WantedJobs = { messageId: string } | { jobId: number } | { parentId: number };
+
+/** ask → JobsFound. Of this lane only. */
+export interface LookUpJobs {
+  kind: 'lookUpJobs';
+  wanted: WantedJobs;
+}
+
+export type FoundState = JobState | 'pending';
+
+/** A status of a job, as it was written. */
+export interface JobAttempt {
+  state: JobState;
+  attempt: number;
+  code: number;
+  atMs: number;
+  /** When it is tried again; 0: not, or at once. */
+  retryAtMs: number;
+  response: string;
+}
+
+export interface JobFound {
+  queue: QueueName;
+  lane: number;
+  jobId: number;
+  parentId: number;
+  partition: string;
+  userId: string;
+  messageId: string;
+  receivedAtMs: number;
+  parameters: string;
+  /** Its last status; pending: none yet. */
+  state: FoundState;
+  /** Somebody is working on it right now. */
+  isHandedOut: boolean;
+  /** Oldest first. */
+  attempts: JobAttempt[];
+}
+
+export type JobsFound = { kind: 'jobsFound'; jobs: JobFound[] } | { kind: 'lookUpFailed'; reason: string };
+
+export type StorageMessage =
+  | Commit
+  | Maintain
+  | LookUpJobs
+  | OpenPartition
+  | PullJobs
+  | ClosePartition
+  | GetStorageStats
+  | WakeAll;
 
 /** From storage to a consumer: there is work, open your partition. */
 export interface JobsReady {

@@ -201,6 +201,12 @@ export class HandOff {
     return unfinishedJobs(this.#partitions.get(queue)?.values() ?? [], firstId, lastId);
   }
 
+  /** True while a consumer that has the partition open holds the job. */
+  isHandedOut(queue: QueueName, key: string, jobId: number): boolean {
+    const partition = this.#find(queue, key);
+    return partition !== undefined && partition.session !== 0 && partition.outstanding.has(jobId);
+  }
+
   /** See `unfinishedStatus`. */
   isUnfinished(queue: QueueName, key: string, jobId: number): JobStatus | true | undefined {
     return unfinishedStatus(this.#find(queue, key), jobId);

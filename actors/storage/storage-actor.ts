@@ -8,11 +8,12 @@ import type { Environment } from '../environment.ts';
 import { consumerKinds, type QueueName } from '../job.ts';
 import { consumerKey } from '../lanes.ts';
 import { type ProcessFailed, processKey, processKind } from '../process-actor.ts';
-import type { Commit, CommitReply, ConsumerMessage, StorageMessage } from './contract.ts';
+import type { Commit, CommitReply, ConsumerMessage, JobsFound, StorageMessage, WantedJobs } from './contract.ts';
 import { storageKind } from './contract.ts';
 import type { DatasetList } from './dataset-list.ts';
 import type { GroupWrite } from './group.ts';
 import { HandOff } from './hand-off.ts';
+import { findJobs } from './job-lookup.ts';
 import { createJobReader } from './job-reader.ts';
 import { rowOffsets } from './job-row.ts';
 import { Lane, type Submission } from './lane.ts';
@@ -183,6 +184,9 @@ class Storage {
         void rounds.then(() => replier.reply({ kind: 'maintained' }));
         return;
       }
+      case 'lookUpJobs':
+        this.#lookUp(handOff, message.wanted);
+        return;
       case 'wakeAll':
         handOff.wakeAll();
         return;
@@ -207,6 +211,18 @@ class Storage {
     this.#running = undefined;
     await this.#readSession?.close();
     await this.#postgres.close();
+  }
+
+  #lookUp(handOff: HandOff, wanted: WantedJobs): void {
+    const replier = this.#context.replier();
+    const found = this.#postgres.withSession((session) => findJobs(session, wanted, this.#laneNumber));
+    void found.then(
+      (jobs) => {
+        for (const job of jobs) job.isHandedOut = handOff.isHandedOut(job.queue, job.partition, job.jobId);
+        replier.reply({ kind: 'jobsFound', jobs } satisfies JobsFound);
+      },
+      (error: unknown) => replier.reply({ kind: 'lookUpFailed', reason: String(error) } satisfies JobsFound),
+    );
   }
 
   /** Once every partition is restored: before that nothing can balance. */

@@ -26,6 +26,17 @@ test('reads commands, their file and their flags', () => {
   for (const version of ['--version', '-v', 'version']) assert.equal(parseCommandLine([version]).command, 'version');
 });
 
+test('reads the message whose life is asked for', () => {
+  const settings = { configPath: undefined, flags: ['--data.dir=x'] };
+  assert.deepEqual(parseCommandLine(['job', 'order-7', '--json', '--data.dir=x']), {
+    command: 'job',
+    messageId: 'order-7',
+    json: true,
+    ...settings,
+  });
+  for (const missing of [['job'], ['job', '--json']]) assert.equal(parseCommandLine(missing).command, 'unusable');
+});
+
 test('reads what doctor, ledger and migrate take beside settings', () => {
   const flags = ['--data.dir=x'];
   assert.deepEqual(parseCommandLine(['doctor', '--json', ...flags]), {

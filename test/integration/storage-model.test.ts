@@ -6,8 +6,10 @@ import { strict as assert } from 'node:assert';
 import { randomInt } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { findJobs } from '../../actors/storage/job-lookup.ts';
 import { testDatabase } from '../support/database.ts';
-import { agree, places, RealStorage, storageCommands } from '../support/storage-commands.ts';
+import { agree, RealStorage } from '../support/real-storage.ts';
+import { places, storageCommands } from '../support/storage-commands.ts';
 import { StorageModel } from '../support/storage-model.ts';
 
 const seed = Number(process.env.STORAGE_MODEL_SEED ?? randomInt(2 ** 31));
@@ -59,6 +61,7 @@ async function finish(model: StorageModel, real: RealStorage): Promise<void> {
     openAll(model, real, 100_000);
     await agree(model, real);
     if (round > 0) continue;
+    await findUnfinished(model, real);
     for (const place of model.places()) {
       const jobIds = real.handed(place).map((job) => job.finished.jobId);
       const runs = jobIds.map((jobId) => ({ afterId: jobId - 1, jobIds: [jobId] }));
@@ -69,4 +72,19 @@ async function finish(model: StorageModel, real: RealStorage): Promise<void> {
     await real.restart();
     model.restart();
   }
+}
+
+/** A few of what is unfinished are each found once, wherever they were moved. */
+async function findUnfinished(model: StorageModel, real: RealStorage): Promise<void> {
+  const jobs = model.places().flatMap((place) => model.unfinished(place).slice(0, 3));
+  await real.database.open({ poolMax: 1 }).withSession(async (session) => {
+    for (const { messageId, tried } of jobs) {
+      const found = await findJobs(session, { messageId });
+      assert.deepEqual(
+        found.map(({ state }) => state),
+        [tried?.state ?? 'pending'],
+        messageId,
+      );
+    }
+  });
 }

@@ -5,11 +5,10 @@ import { strict as assert } from 'node:assert';
 import fc from 'fast-check';
 import type { JobState } from '../../actors/job.ts';
 import type { CommitReply, LedgerDelta, LedgerKind } from '../../actors/storage/contract.ts';
-import { collectResults, type FinishedJob, predecessorOf } from '../../actors/storage/done-runs.ts';
-import { JobRowWriter, readJobs } from '../../actors/storage/job-row.ts';
-import type { TestDatabase } from './database.ts';
-import { within } from './poll.ts';
-import { type Consumer, type StorageFixture, statusOf, storageFixture } from './storage-fixture.ts';
+import { collectResults, type FinishedJob } from '../../actors/storage/done-runs.ts';
+import { JobRowWriter } from '../../actors/storage/job-row.ts';
+import { agree, type RealStorage } from './real-storage.ts';
+import { statusOf } from './storage-fixture.ts';
 import { keyOf, type ModelJob, type Place, type StorageModel } from './storage-model.ts';
 
 export type StorageCommand = fc.AsyncCommand<StorageModel, RealStorage>;
@@ -20,106 +19,6 @@ export const places: readonly Place[] = [
   { queue: 'rt', partition: 'x' },
   { queue: 'rt', partition: 'y' },
 ];
-const agreeMs = 20_000;
-
-/** Storage as its clients see it, across restarts. */
-export class RealStorage {
-  readonly database: TestDatabase;
-  readonly #settings: Record<string, number>;
-  readonly #jobIds = new Map<string, number>();
-  /** Seen after rounds of maintenance. */
-  residues = 0;
-  #nowMs = 1_790_000_000_000;
-  fixture: StorageFixture;
-
-  constructor(database: TestDatabase, settings: Record<string, number>) {
-    this.database = database;
-    this.#settings = settings;
-    this.fixture = storageFixture(database, settings);
-  }
-
-  async restart(): Promise<void> {
-    await this.fixture.stop();
-    this.fixture = storageFixture(this.database, this.#settings);
-  }
-
-  /** All that the session was handed, in order, and for each job the id it may claim to come after. */
-  handed({ queue, partition }: Place): { messageId: string; finished: FinishedJob }[] {
-    const handed: { messageId: string; finished: FinishedJob }[] = [];
-    let lastFresh = -1;
-    for (const { rows, afterId } of this.fixture.consumer(queue, partition).messages) {
-      let previous = afterId < 0 ? -1 : Math.max(afterId, lastFresh);
-      for (const { jobId, messageId } of readJobs(rows)) {
-        handed.push({ messageId, finished: { jobId, afterId: predecessorOf(jobId, previous), status: undefined } });
-        assert.equal(this.#jobIds.get(messageId) ?? jobId, jobId, 'a job keeps its id for life');
-        this.#jobIds.set(messageId, jobId);
-        if (afterId >= 0) previous = jobId;
-      }
-      if (afterId >= 0) lastFresh = previous;
-    }
-    return handed;
-  }
-
-  /** Statuses of a job are told apart by their time. */
-  nextMs(): number {
-    this.#nowMs += 1;
-    return this.#nowMs;
-  }
-
-  jobId(job: ModelJob): number {
-    return this.#jobIds.get(job.messageId) ?? 0;
-  }
-
-  async maintain(): Promise<void> {
-    await this.fixture.maintain();
-    const { maintenance } = await this.fixture.stats();
-    assert.equal(maintenance.failure, '');
-    const { rows } = await this.database
-      .open({ poolMax: 1 })
-      .query<{ residues: number }>('select count(*)::int as residues from sluice_datasets where is_residue');
-    this.residues += rows[0]?.residues ?? 0;
-  }
-
-  async kill(): Promise<void> {
-    await this.database
-      .open({ poolMax: 1 })
-      .query(
-        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name like 'sluice storage%'",
-      );
-  }
-}
-
-/** Waits until storage has handed out what the model says, and compares everything that can be seen from outside. */
-export async function agree(model: StorageModel, real: RealStorage): Promise<void> {
-  for (const place of model.places()) {
-    if (!model.isOpen(place)) continue;
-    const expected = model.handed(place);
-    const { queue, partition } = place;
-    const consumer: Consumer = await within(
-      () =>
-        `${keyOf(place)} to hold ${expected.length} jobs, not ${real.fixture.consumer(queue, partition).handed.length}`,
-      agreeMs,
-      real.fixture.holds(queue, partition, expected.length),
-    );
-    assert.deepEqual(
-      real.handed(place).map((job) => job.messageId),
-      expected.map(([job]) => job.messageId),
-      `${keyOf(place)}: every job once, in order`,
-    );
-    for (const [job, tried] of expected) {
-      const told = consumer.statuses.get(real.jobId(job));
-      const seen = told && { state: told.state, attempt: told.attempt, code: told.code };
-      assert.deepEqual(seen, tried, `${job.messageId}: its last status comes along`);
-    }
-  }
-  const { queues, ledger } = await real.fixture.stats();
-  for (const { queue, pending } of queues) {
-    const unfinished = model.all().filter((job) => job.queue === queue && job.end === undefined).length;
-    assert.equal(pending, unfinished, `pending jobs of ${queue}`);
-  }
-  const sums = new Map(ledger.map((total): [LedgerKind, number] => [total.kind, total.count]));
-  assert.deepEqual(sums, model.ledger, 'the ledger');
-}
 
 function rowsOf(jobs: readonly ModelJob[], real: RealStorage) {
   const writer = new JobRowWriter(256);
@@ -223,14 +122,16 @@ class Pull implements StorageCommand {
 }
 
 type Outcome = JobState | 'keep';
+/** maintained: a round of maintenance goes on at the same time. */
+type Fate = 'answered' | 'maintained' | 'stale' | 'fenced';
 
 /** Results for what a session holds; a `gw` job that succeeds makes an `rt` job in the same commit. */
 class Report implements StorageCommand {
   readonly #place: Place;
   readonly #outcomes: readonly Outcome[];
-  readonly #fate: 'answered' | 'stale' | 'fenced';
+  readonly #fate: Fate;
 
-  constructor(place: Place, outcomes: readonly Outcome[], fate: 'answered' | 'stale' | 'fenced') {
+  constructor(place: Place, outcomes: readonly Outcome[], fate: Fate) {
     this.#place = place;
     this.#outcomes = outcomes;
     this.#fate = fate;
@@ -256,7 +157,9 @@ class Report implements StorageCommand {
       assert.deepEqual(await commit(), { kind: 'stale' });
     } else if (this.#fate === 'fenced') await this.#loseLane(model, real, commit);
     else {
+      const round = this.#fate === 'maintained' ? real.maintain() : undefined;
       assert.deepEqual(await commit(), { kind: 'committed' });
+      await round;
       model.report(results);
       model.store(children);
     }
@@ -343,17 +246,23 @@ class Restart implements StorageCommand {
 }
 
 class Maintain implements StorageCommand {
+  readonly #cut: boolean;
+
+  constructor(cut: boolean) {
+    this.#cut = cut;
+  }
+
   check(): boolean {
     return true;
   }
 
   async run(model: StorageModel, real: RealStorage): Promise<void> {
-    await real.maintain();
+    await real.maintain(this.#cut);
     await agree(model, real);
   }
 
   toString(): string {
-    return 'maintain';
+    return this.#cut ? 'maintain(cut)' : 'maintain';
   }
 }
 
@@ -371,9 +280,9 @@ const outcome = fc.constantFrom<Outcome>(
 );
 const commits = fc.array(fc.array(place, { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 3 });
 const fate = fc.oneof(
-  { weight: 8, arbitrary: fc.constant('answered' as const) },
-  { weight: 1, arbitrary: fc.constant('stale' as const) },
-  { weight: 1, arbitrary: fc.constant('fenced' as const) },
+  { weight: 5, arbitrary: fc.constant<Fate>('answered') },
+  { weight: 3, arbitrary: fc.constant<Fate>('maintained') },
+  { weight: 1, arbitrary: fc.constantFrom<Fate>('stale', 'fenced') },
 );
 
 /** Repeated by weight: most steps move jobs, some break things. */
@@ -387,5 +296,5 @@ export const storageCommands: fc.Arbitrary<StorageCommand>[] = [
   ),
   place.map((one) => new Close(one)),
   fc.constant(new Restart()),
-  ...[1, 2].map(() => fc.constant(new Maintain())),
+  ...[false, false, true].map((cut) => fc.constant(new Maintain(cut))),
 ];
