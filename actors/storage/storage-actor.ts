@@ -21,7 +21,7 @@ import { LedgerTotals } from './ledger.ts';
 import { LedgerCheck } from './ledger-check.ts';
 import { LedgerTables } from './ledger-tables.ts';
 import { Maintenance, type MaintenanceOptions } from './maintenance.ts';
-import { takeLane } from './ownership.ts';
+import { type LaneOwnership, takeLane } from './ownership.ts';
 import type { Partition } from './partition.ts';
 import { loadDatasets, readDatasets } from './queues.ts';
 import { recoverLedger, recoverQueue } from './recovery.ts';
@@ -96,8 +96,21 @@ class Storage {
     });
   }
 
+  /** A start that fails half-way leaves nothing behind: above all not the lane, which the next attempt must get. */
   async start(): Promise<void> {
-    const { session, ownership } = await this.#connect();
+    let session: PostgresSession | undefined;
+    try {
+      const connected = await this.#connect();
+      session = connected.session;
+      await this.#begin(connected);
+    } catch (error) {
+      await session?.close();
+      await this.#postgres.close();
+      throw error;
+    }
+  }
+
+  async #begin({ session, ownership }: { session: PostgresSession; ownership: LaneOwnership }): Promise<void> {
     const { datasets, ledgerNumbers } = await loadDatasets(session, this.#laneNumber);
     this.#lastGroupId = ownership.nextJobId - 1;
     const ledger = new LedgerTotals(await recoverLedger(session, this.#laneNumber, ledgerNumbers));
