@@ -1,0 +1,43 @@
+// Where the crash matrix looks for points: everything that stands between an event's acceptance and its last status.
+// Every file of `actors/storage/` is here without being named, so that a new one cannot be forgotten.
+
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { CrashModule } from './crash-points.ts';
+
+/** Handlers that change state without awaiting: the hand-off, sessions, what is done with a commit's answer. */
+const handlers: Readonly<Record<string, readonly string[]>> = {
+  'gateway/store-batcher': ['store', '#commit', '#settle', '#release'],
+  'processor/processor': ['#processSlice', '#commit', '#settle'],
+  'router/router': ['#take', '#collect', '#commit', '#release', '#releaseDue'],
+  'router/sender': ['start', '#complete'],
+  'storage/datasets': ['roll', 'remove'],
+  'storage/hand-off': ['open', 'pull', 'close', 'stored', 'serve', 'beginReport', 'endReport', '#handRows'],
+  'storage/lane': ['submit', '#number', '#settle'],
+  'storage/partition-session': ['open', 'accept', 'commit', 'settle', 'close'],
+  'storage/storage-actor': ['#commit', '#committed', '#refused'],
+};
+
+/** A small load must see what a large one sees: ids run out, the ledger is folded, datasets are dropped. */
+const constants: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  'storage/maintenance': { periodMs: 40, ledgerRowsMax: 60 },
+  'storage/ownership': { jobIdBlock: 96 },
+};
+
+/** No await of their own, or nothing that outlives the process. */
+const storageExcept = new Set(['contract']);
+
+/** `actorsFolder` holds the compiled modules. */
+export function crashModules(actorsFolder: string): CrashModule[] {
+  const storage = readdirSync(join(actorsFolder, 'storage'))
+    .filter((file) => file.endsWith('.js'))
+    .map((file) => file.slice(0, -'.js'.length))
+    .filter((name) => !storageExcept.has(name))
+    .map((name) => `storage/${name}`);
+  const others = ['database', 'gateway/store-batcher', 'processor/processor', 'router/router', 'router/sender'];
+  return [...storage, ...others].sort().map((name) => ({
+    name,
+    handlers: handlers[name] ?? [],
+    constants: constants[name] ?? {},
+  }));
+}

@@ -1,0 +1,167 @@
+// The program without its threads, its own PostgreSQL and its admin server: gateway, storage, processor and router as
+// they are, in one thread of one small process that starts in a fraction of a second. The crash matrix kills hundreds
+// of them. Limits are tiny, so that a few hundred events roll and drop datasets, fold ledgers and read backlog.
+
+import { randomUUID } from 'node:crypto';
+import { type Settings, settingsSchema } from '../../actors/config.ts';
+import { openDatabase } from '../../actors/database.ts';
+import type { Environment } from '../../actors/environment.ts';
+import { startGateway } from '../../actors/gateway/gateway.ts';
+import { processDefinition } from '../../actors/process-actor.ts';
+import { processorDefinition } from '../../actors/processor/processor-actor.ts';
+import { routerDefinition } from '../../actors/router/router-actor.ts';
+import { WorkspaceHolder } from '../../actors/services/workspace.ts';
+import { type StorageMessage, type StorageStats, storageKind } from '../../actors/storage/contract.ts';
+import { storageDefinition } from '../../actors/storage/storage-actor.ts';
+import {
+  type ActorDefinition,
+  type ActorRef,
+  ActorSystem,
+  createMetrics,
+  loadConfig,
+  realSeams,
+} from '../../runtime/index.ts';
+import { pollUntil } from '../support/poll.ts';
+import { jobRows } from '../support/storage-fixture.ts';
+import { arm, takeCounts } from './crash-seam.ts';
+import { type LightCommand, type LightEvent, type LightOptions, lightOptionsName } from './light-messages.ts';
+
+const role = 'light';
+const drainMs = 10_000;
+const readyMs = 30_000;
+
+const tell = (event: LightEvent): void => void process.send?.(event);
+const options: LightOptions = JSON.parse(process.env[lightOptionsName] ?? '');
+if (options.order !== undefined) arm(options.order, () => tell({ kind: 'crashed' }));
+const program = await startLight(options).catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+  process.exit(1);
+});
+process.on('message', (command: LightCommand) => void obey(command));
+tell({ kind: 'ready', port: program.port, counts: takeCounts() });
+
+async function obey(command: LightCommand): Promise<void> {
+  switch (command.kind) {
+    case 'arm':
+      arm(command.order, () => tell({ kind: 'crashed' }));
+      return;
+    case 'awaitQuiet':
+      await pollUntil(
+        'nothing to be pending',
+        async () => ((await program.pending()) === 0 ? true : undefined),
+        60_000,
+      );
+      tell({ kind: 'quiet' });
+      return;
+    case 'refuse':
+      program.refuse();
+      return;
+    case 'counts':
+      tell({ kind: 'counts', counts: takeCounts() });
+      return;
+    case 'stop':
+      await program.stop();
+      tell({ kind: 'stopped', counts: takeCounts() });
+      process.disconnect();
+      process.exit(0);
+  }
+}
+
+function lightSettings(postgresUrl: string): Settings {
+  const flags = ['--gateway.host=127.0.0.1', '--gateway.port=0', '--http.engine=node'];
+  const config = loadConfig(settingsSchema, { environment: {}, flags });
+  if (!config.ok) throw new Error(`expected the settings to be valid: ${JSON.stringify(config.faults)}`);
+  const { settings } = config;
+  return {
+    ...settings,
+    postgres: { ...settings.postgres, url: postgresUrl },
+    // Far below what the schema lets an operator set.
+    storage: {
+      ...settings.storage,
+      datasetRowsMax: 60,
+      retentionMs: 0,
+      copyRowsMin: 10,
+      handOffBytesMax: 12_000,
+      readRowsMax: 20,
+    },
+    processor: { ...settings.processor, slots: 20 },
+    router: {
+      ...settings.router,
+      slots: 30,
+      retryBackoffMsMin: 5,
+      retryBackoffMsMax: 20,
+      retryWindowMs: 0,
+      attemptsMax: 3,
+    },
+  };
+}
+
+async function startLight({ postgresUrl, workspace: snapshot }: LightOptions) {
+  const settings = lightSettings(postgresUrl);
+  const seams = realSeams();
+  const log = lightLog();
+  const database = await openDatabase(settings, log, seams.clock);
+  const workspace = new WorkspaceHolder();
+  workspace.publish(snapshot);
+  const metrics = createMetrics();
+  const telemetry = {
+    metrics,
+    tracing: { enabled: false, start: () => ({ traceparent: undefined, end: () => undefined }) },
+  };
+  const instanceId = `light/${process.pid}`;
+  const environment: Environment = { settings, workspace, telemetry, postgres: database.address, instanceId };
+  const definitions: ActorDefinition<never>[] = [
+    storageDefinition(environment),
+    processorDefinition(environment),
+    routerDefinition(environment),
+    processDefinition((reason) => tell({ kind: 'failed', reason })),
+  ];
+  const own = definitions.map((definition) => ({ ...definition, role }));
+  const system = new ActorSystem({ threadId: 1, role, roles: {}, definitions: own, seams, log });
+  const storage = system.ref<StorageMessage>(storageKind, '0');
+  const stats = () => storage.ask<StorageStats>({ kind: 'getStats' }, { timeoutMs: 5_000 });
+  await pollUntil('storage to be ready', stats, readyMs);
+  await database.ping();
+  const gateway = await startGateway({
+    settings,
+    workspace,
+    storage: () => storage,
+    telemetry,
+    log,
+    seams,
+    newMessageId: randomUUID,
+    databaseUp: () => true,
+    diskLow: () => false,
+  });
+  return {
+    port: gateway.port,
+    refuse: () => refuse(storage),
+    async pending() {
+      const { queues } = await stats();
+      return queues.reduce((sum, queue) => sum + queue.pending, 0);
+    },
+    async stop() {
+      gateway.refuse();
+      await gateway.idle();
+      await system.drain(drainMs);
+      await gateway.close();
+      await database.stop();
+    },
+  };
+}
+
+/** Two commits of one group, so that it is bisected: the text of one holds a zero byte, which only Postgres notices. */
+function refuse(storage: ActorRef<StorageMessage>): void {
+  const bad = [{ queue: 'gw' as const, ...jobRows(['refused'], { userId: '\u0000' }) }];
+  for (const jobs of [bad, []]) {
+    // Nobody waits: what matters is what the lane does about it.
+    storage.ask({ kind: 'commit', jobs, results: [], ledger: [] }, { timeoutMs: 5_000 }).catch(() => undefined);
+  }
+}
+
+function lightLog() {
+  const write = (level: string) => (fields: Record<string, unknown>, text: string) => {
+    process.stderr.write(`${level} ${text} ${JSON.stringify(fields)}\n`);
+  };
+  return { debug: () => undefined, info: write('info'), warn: write('warn'), error: write('error') };
+}

@@ -1,0 +1,26 @@
+// The crash matrix in small (issue 4): a hundred crashes of Sluice and of PostgreSQL, each at a point in the code chosen
+// by the seed, in light processes (test/crash/light-process.ts); all of them by `npm run crash`. What each is judged by
+// is in test/crash/crash-judge.ts.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { runMatrix } from '../crash/crash-matrix.ts';
+
+const roundsOfEachKind = 52;
+/** By the day, so that a week of builds sees more than one build; printed when it fails. */
+const seed = Math.floor(Date.now() / 86_400_000);
+
+test('no crash at any point loses, doubles or reorders what was acknowledged', { timeout: 300_000 }, async (t) => {
+  const { played, missed, faults } = await runMatrix({
+    kinds: ['self', 'postgres'],
+    wanted: () => true,
+    seed,
+    repeats: 1,
+    roundsMax: roundsOfEachKind,
+    lanes: 2,
+    print: () => undefined,
+  });
+  t.diagnostic(`${played} crashes, missed by chance: ${missed.join(', ') || 'none'}`);
+  assert.deepEqual(faults, [], `repeat with: npm run crash -- --limit ${roundsOfEachKind} --seed ${seed}`);
+  assert.ok(played >= 100, `expected at least 100 crashes, got ${played}; missed ${missed}`);
+});
