@@ -27,16 +27,20 @@ const batchSize = 12;
 /** Every so many requests of a user one is a batch. */
 const batchEvery = 4;
 
-/** Source `s1` has two destinations, so that one event becomes several jobs. */
+/** Source `s1` has two destinations, so that one event becomes several jobs. The two live in lanes of their own. */
 export const destinationsOf: Readonly<Record<string, readonly string[]>> = { s1: ['d1', 'd2'], s2: ['d3'] };
 
+/** One for each of the two lanes (actors/lanes.ts). */
+const workspaceOf: Readonly<Record<string, string>> = { s1: 'WS-A', s2: 'WS-B' };
+
 export function crashWorkspace(destination: FakeDestination): WorkspaceSnapshot {
-  const sources = Object.entries(destinationsOf).map(([sourceId, ids]) =>
-    makeSource(
-      sourceId,
-      ids.map((id) => makeDestination(id, { config: { webhookUrl: destination.url(`/${id}`) } })),
-    ),
-  );
+  const sources = Object.entries(destinationsOf).map(([sourceId, ids]) => {
+    const workspaceId = workspaceOf[sourceId] ?? '';
+    const destinations = ids.map((id) =>
+      makeDestination(id, { workspaceId, config: { webhookUrl: destination.url(`/${id}`) } }),
+    );
+    return { ...makeSource(sourceId, destinations), workspaceId };
+  });
   return makeSnapshot(sources);
 }
 

@@ -3,6 +3,7 @@
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { moduleReasons } from './crash-exemptions.ts';
 import type { CrashModule } from './crash-points.ts';
 
 /** Handlers that change state without awaiting: the hand-off, sessions, what is done with a commit's answer. */
@@ -24,16 +25,12 @@ const constants: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   'storage/ownership': { jobIdBlock: 96 },
 };
 
-/** No await of their own, or nothing that outlives the process. */
-const storageExcept = new Set(['contract']);
-
 /** `actorsFolder` holds the compiled modules. */
 export function crashModules(actorsFolder: string): CrashModule[] {
   const storage = readdirSync(join(actorsFolder, 'storage'))
     .filter((file) => file.endsWith('.js'))
-    .map((file) => file.slice(0, -'.js'.length))
-    .filter((name) => !storageExcept.has(name))
-    .map((name) => `storage/${name}`);
+    .map((file) => `storage/${file.slice(0, -'.js'.length)}`)
+    .filter((name) => moduleReasons[name] === undefined);
   const others = ['database', 'gateway/store-batcher', 'processor/processor', 'router/router', 'router/sender'];
   return [...storage, ...others].sort().map((name) => ({
     name,

@@ -11,8 +11,9 @@ import { processDefinition } from '../../actors/process-actor.ts';
 import { processorDefinition } from '../../actors/processor/processor-actor.ts';
 import { routerDefinition } from '../../actors/router/router-actor.ts';
 import { WorkspaceHolder } from '../../actors/services/workspace.ts';
-import { type StorageMessage, type StorageStats, storageKind } from '../../actors/storage/contract.ts';
+import { type StorageMessage, storageKind } from '../../actors/storage/contract.ts';
 import { storageDefinition } from '../../actors/storage/storage-actor.ts';
+import { StorageLanes } from '../../actors/storage-lanes.ts';
 import {
   type ActorDefinition,
   type ActorRef,
@@ -68,7 +69,7 @@ async function obey(command: LightCommand): Promise<void> {
 }
 
 function lightSettings(postgresUrl: string): Settings {
-  const flags = ['--gateway.host=127.0.0.1', '--gateway.port=0', '--http.engine=node'];
+  const flags = ['--gateway.host=127.0.0.1', '--gateway.port=0', '--http.engine=node', '--egress.allow=127.0.0.1'];
   const config = loadConfig(settingsSchema, { environment: {}, flags });
   if (!config.ok) throw new Error(`expected the settings to be valid: ${JSON.stringify(config.faults)}`);
   const { settings } = config;
@@ -78,6 +79,7 @@ function lightSettings(postgresUrl: string): Settings {
     // Far below what the schema lets an operator set.
     storage: {
       ...settings.storage,
+      lanes: 2,
       datasetRowsMax: 60,
       retentionMs: 0,
       copyRowsMin: 10,
@@ -118,14 +120,14 @@ async function startLight({ postgresUrl, workspace: snapshot }: LightOptions) {
   ];
   const own = definitions.map((definition) => ({ ...definition, role }));
   const system = new ActorSystem({ threadId: 1, role, roles: {}, definitions: own, seams, log });
-  const storage = system.ref<StorageMessage>(storageKind, '0');
-  const stats = () => storage.ask<StorageStats>({ kind: 'getStats' }, { timeoutMs: 5_000 });
-  await pollUntil('storage to be ready', stats, readyMs);
+  const storage = (lane: string) => system.ref<StorageMessage>(storageKind, lane);
+  const lanes = new StorageLanes(settings.storage.lanes, storage);
+  await pollUntil('storage to be ready', () => lanes.stats(), readyMs);
   await database.ping();
   const gateway = await startGateway({
     settings,
     workspace,
-    storage: () => storage,
+    storage,
     telemetry,
     log,
     seams,
@@ -135,9 +137,9 @@ async function startLight({ postgresUrl, workspace: snapshot }: LightOptions) {
   });
   return {
     port: gateway.port,
-    refuse: () => refuse(storage),
+    refuse: () => refuse(storage('0')),
     async pending() {
-      const { queues } = await stats();
+      const { queues } = await lanes.stats();
       return queues.reduce((sum, queue) => sum + queue.pending, 0);
     },
     async stop() {
