@@ -23,16 +23,18 @@ export const unreachedReasons: Readonly<Record<string, string>> = {
   'database:openDatabase/close#2': failedStart,
   'database:agreeOnModes/Promise': pause,
   'database:awaitLane/Promise': pause,
+  'gateway/store-batcher:#commitPieces/':
+    'only for events whose text Postgres refuses, which the gateway does not let through',
   'processor/processor:stop/commitAndWait':
     'needs a third batch at the moment of the stop: processor-actor.test.ts has it',
+  'storage/maintenance:#withSession/#closeSession':
+    'only when the stop or a lost connection comes between two statements',
   'storage/migrate:checkWayBack/': wayBack,
   'storage/migrate:inTransaction/query(rollback)': afterError,
   'storage/migrate:migrationStates/': 'part of `sluice migrate --status`, which only reads',
   'storage/migrate:moveTo/checkWayBack': wayBack,
   'storage/migrate:moveTo/revert': wayBack,
   'storage/migrate:revert/': wayBack,
-  'storage/modes:allDatasets/': otherModes,
-  'storage/modes:decide/allDatasets': otherModes,
   'storage/modes:decide/dropLanes': otherModes,
   'storage/modes:decide/isAnyLaneHeld': otherModes,
   'storage/modes:decide/pendingJobs': otherModes,

@@ -1,13 +1,15 @@
 // What must hold after a crash, and what once everything has settled. It reads the tables and the destinations' own
 // records and asks the program nothing: the judge must not believe the judged.
 
+import { type DatasetName, jobsTable, statusTable } from '../../actors/storage/datasets.ts';
 import type { Postgres } from '../../transport/index.ts';
 import { type Delivery, eventOf, type FakeDestination } from '../support/fake-destination.ts';
 import { readLedger } from '../support/ledger.ts';
 import { checkDeliveries, findOvertaking, type SentEvent } from '../support/order-checker.ts';
 import { type CrashLoad, destinationsOf, fateOf } from './crash-load.ts';
 
-const terminal = "state in ('succeeded', 'aborted', 'filtered')";
+/** `moved`: a job that ended while it was copied into another dataset; that copy is not the job. */
+const terminal = "state in ('succeeded', 'aborted', 'filtered', 'moved')";
 const queues = ['gw', 'rt'] as const;
 type Queue = (typeof queues)[number];
 
@@ -24,22 +26,16 @@ export async function readDisk(postgres: Postgres): Promise<DiskState> {
   const pending = { gw: 0, rt: 0 };
   const open = new Set<string>();
   for (const queue of queues) {
-    const datasets = await datasetsOf(postgres, queue);
-    if (datasets.jobs.length === 0) continue;
-    const jobs = union(datasets.jobs);
-    const statuses = union(datasets.statuses);
-    const covers = `s.partition = j.partition and j.job_id > s.after_id and j.job_id <= s.job_id and ${terminal}`;
-    const { rows } = await postgres.query<OpenJob>(
-      `select parent_id, received_at_ms, destination_id from (
-         select j.parent_id, floor(extract(epoch from j.received_at) * 1000)::bigint as received_at_ms,
-                j.parameters::json->>'destination_id' as destination_id,
-                (select count(*) from (${statuses}) as s where ${covers}) as ends
-         from (${jobs}) as j
-       ) as job where ends = 0`,
-    );
-    pending[queue] = rows.length;
-    if (queue === 'rt') for (const row of rows) open.add(keyOf(row));
-    faults.push(...(await statusFaults(postgres, queue, jobs, statuses)));
+    for (const dataset of await datasetsOf(postgres, queue)) {
+      const { rows } = await postgres.query<OpenJob>(
+        `select parent_id, floor(extract(epoch from received_at) * 1000)::bigint as received_at_ms,
+                parameters::json->>'destination_id' as destination_id
+         from ${jobsTable(dataset)} as j where not exists (${endsOf(dataset)})`,
+      );
+      pending[queue] += rows.length;
+      if (queue === 'rt') for (const row of rows) open.add(keyOf(row));
+      faults.push(...(await statusFaults(postgres, dataset)));
+    }
   }
   faults.push(...(await ledgerFaults(postgres, pending)));
   return { faults, open };
@@ -55,26 +51,32 @@ function keyOf(job: OpenJob): string {
   return `${job.received_at_ms.toString(36)}-${job.parent_id}-${encodeURIComponent(job.destination_id)}`;
 }
 
+/** Status rows that end the job `j` of the same dataset. */
+function endsOf(dataset: DatasetName): string {
+  return `select 1 from ${statusTable(dataset)} as s
+          where s.partition = j.partition and j.job_id > s.after_id and j.job_id <= s.job_id and ${terminal}`;
+}
+
 /** A job ends once, and every attempt that was committed is still there, counted on from the one before. */
-async function statusFaults(postgres: Postgres, queue: Queue, jobs: string, statuses: string): Promise<string[]> {
+async function statusFaults(postgres: Postgres, dataset: DatasetName): Promise<string[]> {
   const faults: string[] = [];
+  const [jobs, statuses] = [jobsTable(dataset), statusTable(dataset)];
   const ended = await postgres.query<{ claimed: number; ended: number }>(
-    `select coalesce((select sum(jobs) from (${statuses}) as s where ${terminal}), 0)::int as claimed,
-            (select count(*)::int from (${jobs}) as j where exists (
-               select 1 from (${statuses}) as s
-               where s.partition = j.partition and j.job_id > s.after_id and j.job_id <= s.job_id and ${terminal}
-             )) as ended`,
+    `select coalesce((select sum(jobs) from ${statuses} where ${terminal}), 0)::int as claimed,
+            (select count(*)::int from ${jobs} as j where exists (${endsOf(dataset)})) as ended`,
   );
   const [row] = ended.rows;
   if (row !== undefined && row.claimed !== row.ended) {
-    faults.push(`${queue}: the statuses end ${row.claimed} jobs, but ${row.ended} jobs are ended by them`);
+    faults.push(`${statuses} ends ${row.claimed} jobs, but ${row.ended} jobs of ${jobs} are ended by it`);
   }
+  // Of jobs that were moved the newest attempt came along, perhaps twice: an attempt that was made twice has two times.
   const attempts = await postgres.query<{ job_id: number; attempts: number[] }>(
-    `select job_id, array_agg(attempt order by attempt) as attempts from (${statuses}) as s where state = 'failed'
-     group by job_id having count(*) <> max(attempt) or count(*) <> count(distinct attempt)`,
+    `select job_id, array_agg(attempt order by attempt) as attempts
+     from (select distinct job_id, attempt, exec_time from ${statuses} where state = 'failed') as made
+     group by job_id having count(*) <> count(distinct attempt) or count(*) <> max(attempt) - min(attempt) + 1`,
   );
   for (const { job_id: jobId, attempts: found } of attempts.rows) {
-    faults.push(`${queue}: job ${jobId} has the failed attempts ${found}, expected them to count on from 1`);
+    faults.push(`${statuses}: job ${jobId} has the failed attempts ${found}, expected them to count on one by one`);
   }
   return faults;
 }
@@ -197,15 +199,11 @@ function fateFaults(name: string, facts: Facts, acknowledged: readonly SentEvent
     : [`${name}: ${wrong.length} events did not end as they had to: ${wrong[0]?.messageId}`];
 }
 
-/** Names of a queue's datasets, of all lanes: `gw_`, `gw_l1_` … with the number behind `jobs_` or `status_`. */
-async function datasetsOf(postgres: Postgres, queue: Queue): Promise<{ jobs: string[]; statuses: string[] }> {
-  const { rows } = await postgres.query<{ name: string }>(
-    `select tablename as name from pg_tables where tablename ~ '^${queue}_(l[0-9]+_)?jobs_[0-9]+$' order by 1`,
+/** Those that hold jobs which count; the jobs of the others live on in one of these. */
+async function datasetsOf(postgres: Postgres, queue: Queue): Promise<DatasetName[]> {
+  const { rows } = await postgres.query<DatasetName>(
+    'select lane, queue, number from sluice_datasets where queue = $1 and moved_to is null order by lane, number',
+    [queue],
   );
-  const jobs = rows.map(({ name }) => name);
-  return { jobs, statuses: jobs.map((name) => name.replace('jobs_', 'status_')) };
-}
-
-function union(tables: readonly string[]): string {
-  return tables.map((table) => `select * from ${table}`).join(' union all ');
+  return rows;
 }

@@ -12,7 +12,7 @@ const handlers: Readonly<Record<string, readonly string[]>> = {
   'processor/processor': ['#processSlice', '#commit', '#settle'],
   'router/router': ['#take', '#collect', '#commit', '#release', '#releaseDue'],
   'router/sender': ['start', '#complete'],
-  'storage/datasets': ['roll', 'remove'],
+  'storage/dataset-list': ['enterLive', 'seal', 'replace', 'remove'],
   'storage/hand-off': ['open', 'pull', 'close', 'stored', 'serve', 'beginReport', 'endReport', '#handRows'],
   'storage/lane': ['submit', '#number', '#settle'],
   'storage/partition-session': ['open', 'accept', 'commit', 'settle', 'close'],
@@ -21,7 +21,8 @@ const handlers: Readonly<Record<string, readonly string[]>> = {
 
 /** A small load must see what a large one sees: ids run out, the ledger is folded, datasets are dropped. */
 const constants: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  'storage/maintenance': { periodMs: 40, ledgerRowsMax: 60 },
+  'storage/ledger-tables': { ledgerRowsMax: 60 },
+  'storage/maintenance': { periodMs: 40, backoffMsMax: 80 },
   'storage/ownership': { jobIdBlock: 96 },
 };
 

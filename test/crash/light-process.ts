@@ -7,9 +7,11 @@ import { type Settings, settingsSchema } from '../../actors/config.ts';
 import { openDatabase } from '../../actors/database.ts';
 import type { Environment } from '../../actors/environment.ts';
 import { startGateway } from '../../actors/gateway/gateway.ts';
+import { createJobRuns } from '../../actors/gateway/job-runs.ts';
 import { processDefinition } from '../../actors/process-actor.ts';
 import { processorDefinition } from '../../actors/processor/processor-actor.ts';
 import { routerDefinition } from '../../actors/router/router-actor.ts';
+import { builtInWebhookSources } from '../../actors/services/webhook-sources.ts';
 import { WorkspaceHolder } from '../../actors/services/workspace.ts';
 import { type StorageMessage, storageKind } from '../../actors/storage/contract.ts';
 import { storageDefinition } from '../../actors/storage/storage-actor.ts';
@@ -81,6 +83,8 @@ function lightSettings(postgresUrl: string): Settings {
       ...settings.storage,
       lanes: 2,
       datasetRowsMax: 60,
+      datasetAgeMs: 100,
+      residuePercentMax: 90,
       retentionMs: 0,
       copyRowsMin: 10,
       handOffBytesMax: 12_000,
@@ -134,6 +138,10 @@ async function startLight({ postgresUrl, workspace: snapshot }: LightOptions) {
     newMessageId: randomUUID,
     databaseUp: () => true,
     diskLow: () => false,
+    version: 'light',
+    webhookSources: builtInWebhookSources(),
+    onWebhookFailed: () => undefined,
+    jobRuns: createJobRuns({ postgres: database.postgres, onDrained: () => Promise.resolve(), log }),
   });
   return {
     port: gateway.port,
