@@ -4,6 +4,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { type Settings, settingsSchema } from '../../actors/config.ts';
+import { ControlsHolder } from '../../actors/controls/contract.ts';
 import { openDatabase } from '../../actors/database.ts';
 import type { Environment } from '../../actors/environment.ts';
 import { startGateway } from '../../actors/gateway/gateway.ts';
@@ -115,12 +116,16 @@ async function startLight({ postgresUrl, workspace: snapshot }: LightOptions) {
     tracing: { enabled: false, start: () => ({ traceparent: undefined, end: () => undefined }) },
   };
   const instanceId = `light/${process.pid}`;
-  const environment: Environment = { settings, workspace, telemetry, postgres: database.address, instanceId };
+  const controls = new ControlsHolder();
+  const environment: Environment = { settings, workspace, controls, telemetry, postgres: database.address, instanceId };
   const definitions: ActorDefinition<never>[] = [
     storageDefinition(environment),
     processorDefinition(environment),
     routerDefinition(environment),
-    processDefinition((reason) => tell({ kind: 'failed', reason })),
+    processDefinition({
+      onFailed: (reason) => tell({ kind: 'failed', reason }),
+      onDestinationFound: () => undefined,
+    }),
   ];
   const own = definitions.map((definition) => ({ ...definition, role }));
   const system = new ActorSystem({ threadId: 1, role, roles: {}, definitions: own, seams, log });
@@ -138,6 +143,7 @@ async function startLight({ postgresUrl, workspace: snapshot }: LightOptions) {
     newMessageId: randomUUID,
     databaseUp: () => true,
     diskLow: () => false,
+    memoryLow: () => false,
     version: 'light',
     webhookSources: builtInWebhookSources(),
     onWebhookFailed: () => undefined,
