@@ -1,9 +1,11 @@
-// One destination inside a router: its barrier, its breaker, its jobs that may be sent, and its share of requests. A
+// One destination inside a router: its barrier, breaker and throttle, its jobs that may be sent, its requests. A
 // partition of one destination has one lane; in the modes `none` and `workspace` many share an actor, and lanes keep
 // a destination that stalls from holding requests another could use.
 
+import type { DestinationConfig } from '../services/workspace.ts';
 import { Breaker, type BreakerPolicy } from './breaker.ts';
 import { Ordering } from './ordering.ts';
+import type { Throttle } from './throttle.ts';
 
 export class Lane<Job> {
   readonly destinationId: string;
@@ -13,6 +15,9 @@ export class Lane<Job> {
   inFlight = 0;
   /** Outlives sessions: what is known about the destination stays known. */
   readonly breaker: Breaker;
+  /** Made by admission.ts for the configuration in `throttledBy`. */
+  throttle: Throttle | undefined;
+  throttledBy: DestinationConfig | undefined;
   #ordering = new Ordering<Job>();
 
   constructor(destinationId: string, breaker: BreakerPolicy) {

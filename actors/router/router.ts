@@ -10,7 +10,6 @@
 // that were not committed are applied when their jobs come again. Only a crash can make a job be sent twice.
 
 import { type ActorContext, partitionOf, type StopReason } from '../../runtime/index.ts';
-import type { ControlsHolder } from '../controls/contract.ts';
 import type { Environment } from '../environment.ts';
 import { Splits } from '../isolation.ts';
 import { isTerminal, orderKeys } from '../job.ts';
@@ -22,7 +21,7 @@ import {
   type HandedJob,
   PartitionSession,
 } from '../storage/partition-session.ts';
-import { type BreakerPolicy, breakerPolicyOf } from './breaker.ts';
+import { Admission } from './admission.ts';
 import type { RouterMessage } from './contract.ts';
 import type { Delivery } from './delivery.ts';
 import { DestinationWatch } from './destination-watch.ts';
@@ -43,8 +42,6 @@ import { type Attempt, Sender, type SenderOptions } from './sender.ts';
 
 const retryTimer = 'retry';
 const holdTimer = 'hold';
-/** A paused destination is looked at this often: how soon its jobs go on after it was resumed. */
-const pausedLookMs = 1_000;
 /** A retry this much later than the idle time is not waited for: the actor is put away, and storage wakes it again. */
 const restMarginMs = 5_000;
 
@@ -66,9 +63,8 @@ export class Router {
   #retryTimerMs: number | undefined;
   /** When held jobs are looked at again; undefined: none is held. */
   #holdTimerMs: number | undefined;
-  readonly #controls: ControlsHolder;
+  readonly #admission: Admission;
   readonly #watch: DestinationWatch;
-  readonly #breakerPolicy: BreakerPolicy;
   readonly #requestsInFlightMax: number;
   readonly #restFromMs: number;
   #stopping = false;
@@ -91,9 +87,8 @@ export class Router {
       onBreaker: (lane, change, outcome) => this.#watch.changed(lane, change, outcome.code, outcome.response),
     };
     this.#sender = new Sender(options);
-    this.#controls = environment.controls;
+    this.#admission = new Admission(environment, shards);
     this.#watch = new DestinationWatch(context, environment.telemetry.metrics);
-    this.#breakerPolicy = breakerPolicyOf(settings);
     this.#session = new PartitionSession(context, {
       queue: 'rt',
       lanes: settings.storage.lanes,
@@ -205,18 +200,27 @@ export class Router {
 
   #pump(lane: Lane<RoutedJob>): void {
     if (this.#stopping || !this.#session.isOpen) return;
+    const nowMs = this.#context.clock.nowMs();
+    let heldUntilMs = Number.POSITIVE_INFINITY;
+    let at = 0;
     while (lane.inFlight < this.#requestsInFlightMax) {
-      const [routed] = lane.ready;
-      if (routed === undefined) return;
+      const routed = lane.ready[at];
+      if (routed === undefined) break;
       const drained = this.#sender.drained(routed);
-      if (drained === undefined && this.#isHeld(lane)) {
+      const waitUntilMs = drained === undefined ? this.#admission.waitUntilMs(lane, routed, nowMs) : 0;
+      if (waitUntilMs > 0) {
+        heldUntilMs = Math.min(heldUntilMs, waitUntilMs);
+        at += 1;
+        if (this.#admission.isPerJob(lane)) continue;
         this.#drainHeld(lane);
-        return;
+        break;
       }
-      lane.ready.shift();
+      if (at === 0) lane.ready.shift();
+      else lane.ready.splice(at, 1);
       if (drained === undefined) this.#sender.start(routed);
       else this.#record(routed, drained);
     }
+    this.#lookAgain(heldUntilMs, nowMs);
   }
 
   /** What is to be given up does not wait until the rest may be sent. */
@@ -228,20 +232,12 @@ export class Router {
     });
   }
 
-  /** Nothing may be sent to this destination now; it is looked at again when that may have changed. */
-  #isHeld(lane: Lane<RoutedJob>): boolean {
-    const nowMs = this.#context.clock.nowMs();
-    const waitUntilMs = this.#controls.isPaused(lane.destinationId)
-      ? nowMs + pausedLookMs
-      : lane.breaker.waitUntilMs(nowMs);
-    if (waitUntilMs === 0) return false;
-    // A probe that is on its way looks for itself when it ends.
-    if (waitUntilMs === Number.POSITIVE_INFINITY) return true;
-    if (this.#holdTimerMs === undefined || waitUntilMs < this.#holdTimerMs) {
-      this.#holdTimerMs = waitUntilMs;
-      this.#context.schedule(holdTimer, waitUntilMs - nowMs, { kind: 'holdDue' });
-    }
-    return true;
+  /** One timer for all that is held. A probe that is on its way (Infinity) looks for itself when it ends. */
+  #lookAgain(atMs: number, nowMs: number): void {
+    if (atMs === Number.POSITIVE_INFINITY) return;
+    if (this.#holdTimerMs !== undefined && this.#holdTimerMs <= atMs) return;
+    this.#holdTimerMs = atMs;
+    this.#context.schedule(holdTimer, atMs - nowMs, { kind: 'holdDue' });
   }
 
   #record(routed: RoutedJob, settled: Settled): void {
@@ -358,7 +354,7 @@ export class Router {
   #laneOf(destinationId: string): Lane<RoutedJob> {
     let lane = this.#lanes.get(destinationId);
     if (lane === undefined) {
-      lane = new Lane<RoutedJob>(destinationId, this.#breakerPolicy);
+      lane = new Lane<RoutedJob>(destinationId, this.#admission.breakerPolicy);
       this.#lanes.set(destinationId, lane);
     }
     return lane;

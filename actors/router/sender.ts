@@ -147,6 +147,7 @@ export class Sender {
     attempt.settled = settledBy(verdict, routed, outcome, nowMs);
     this.#inFlight.delete(attempt.jobId);
     lane.inFlight -= 1;
+    lane.throttle?.ended(outcome.code, nowMs);
     const change = lane.breaker.ended(isDown(outcome.code), nowMs);
     if (change !== undefined) onBreaker(lane, change, outcome);
     if (this.#completed.push(attempt) === 1) onCompleted();

@@ -1,6 +1,6 @@
 // Settings of the router: its partition key, concurrency, deadlines and retries.
 
-import { choice, integer, text } from '../../runtime/index.ts';
+import { boolean, choice, integer, text } from '../../runtime/index.ts';
 
 export const routerSettings = {
   isolation: choice(['none', 'workspace', 'destination'], {
@@ -45,5 +45,27 @@ export const routerSettings = {
     min: 1_000,
     max: 3_600_000,
     doc: 'Longest interval between probes of a destination that is down; the first is 1 s, each one twice the last',
+  }),
+  throttleLimit: integer({
+    default: 0,
+    min: 0,
+    max: 1_000_000_000,
+    doc: "Jobs sent to one destination per `throttleWindowMs`; 0: no limit. A destination's own `config.throttle` wins: `{limit, timeWindowMs, adaptive, minLimit, perEventType}`",
+  }),
+  throttleWindowMs: integer({ default: 1_000, min: 1, max: 86_400_000, doc: 'Window of `throttleLimit`' }),
+  throttleAdaptive: boolean({
+    default: false,
+    doc: 'The limit falls when more than 10 % of the answers are 429, and rises again when none is',
+  }),
+  throttleLimitMin: integer({
+    default: 1,
+    min: 1,
+    max: 1_000_000_000,
+    doc: 'An adaptive limit does not fall below this',
+  }),
+  throttlePerEventType: boolean({ default: false, doc: 'Each event type of a destination has a limit of its own' }),
+  throttleCosts: boolean({
+    default: false,
+    doc: "A job counts as what its destination's definition says (`throttlingCost.eventType`), not as one",
   }),
 };

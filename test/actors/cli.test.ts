@@ -92,7 +92,10 @@ const refused: [string[], string][] = [
   [['--admin.host=0.0.0.0'], 'admin.host, admin.token'],
   [['--admin.host=127.0.0.1.example.org'], 'admin.host, admin.token'],
   [['--gateway.port=9', '--admin.port=9'], 'gateway.port, admin.port'],
-  [['--starter.receiverPort=8080'], 'gateway.port, admin.port, starter.receiverPort, workspace.file, backendConfig.url'],
+  [
+    ['--starter.receiverPort=8080'],
+    'gateway.port, admin.port, starter.receiverPort, workspace.file, backendConfig.url',
+  ],
   [['--router.retryBackoffMsMin=300001'], 'router.retryBackoffMsMin, router.retryBackoffMsMax'],
   [['--storage.groupRowsMax=10'], 'storage.copyRowsMin, storage.groupRowsMax'],
   [

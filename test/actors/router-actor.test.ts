@@ -351,3 +351,21 @@ test('a drain gives up the jobs it means, also of a paused destination, and no o
   await finish(run);
   assert.equal(run.destinations.delivered().length, 5);
 });
+
+test('a throttled destination gets what it may, in order, and the other one is not held', async (t) => {
+  const slow = makeDestination('d1');
+  slow.config.throttle = { limit: 5, timeWindowMs: 1_000 };
+  const run = setup(t, { sources: [makeSource('src', [slow, makeDestination('d2')])] });
+  const startMs = run.nowMs;
+  run.add('rt', [...jobs(50, 10), ...Array.from({ length: 50 }, () => job('other', {}, 'd2'))]);
+  await run.until('the other one delivered', () => run.storage.counted('delivered', 'src', 'd2') === 50, 1_000);
+  await finish(run);
+  const tookMs = run.nowMs - startMs;
+  assert.ok(tookMs >= 8_900 && tookMs <= 10_500, `expected 50 jobs at 5 a second to take about 9 s, got ${tookMs} ms`);
+  const own = run.destinations.requests.filter(({ request }) => request.poolKey === 'd1');
+  assert.equal(own.length, 50);
+  assert.deepEqual(
+    findOvertaking(own.map(({ event }) => ({ userId: String(event.userId), sequence: Number(event.sequence) }))),
+    [],
+  );
+});
