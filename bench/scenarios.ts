@@ -2,9 +2,10 @@
 
 import type { Scenario } from './harness/scenario.ts';
 import { ingest } from './ingest.ts';
+import { isolation } from './isolation.ts';
 import { messaging } from './messaging.ts';
 import { pipeline } from './pipeline.ts';
 import { scheduling } from './scheduling.ts';
 import { storage } from './storage.ts';
 
-export const scenarios: readonly Scenario[] = [messaging, scheduling, storage, ingest, pipeline];
+export const scenarios: readonly Scenario[] = [messaging, scheduling, storage, ingest, pipeline, isolation];

@@ -1,6 +1,8 @@
 // Jobs for the storage benchmark, encoded once as the gateway encodes them: 1 KB events that do not compress.
 
 import { randomBytes, randomUUID } from 'node:crypto';
+import type { QueueName } from '../../actors/job.ts';
+import type { LedgerDelta } from '../../actors/storage/contract.ts';
 import { JobRowWriter } from '../../actors/storage/job-row.ts';
 
 export const sourceId = 'src-bench';
@@ -29,4 +31,15 @@ export function payloadOf(bytes: number): string {
   const missing = Math.max(bytes - JSON.stringify(event).length, 0);
   event.note = randomBytes(missing).toString('base64url').slice(0, missing);
   return JSON.stringify(event);
+}
+
+/** What is counted when jobs are stored: by the gateway for its queue, by the processor for those behind it. */
+export function storedDelta(
+  { queue, sourceId, destinationId }: { queue: QueueName; sourceId: string; destinationId: string },
+  count: number,
+): LedgerDelta {
+  const minute = Math.floor(Date.now() / 60_000);
+  return queue === 'gw'
+    ? { minute, sourceId, destinationId: '', kind: 'accepted', count }
+    : { minute, sourceId, destinationId, kind: 'routed', count };
 }

@@ -6,24 +6,34 @@ import { randomUUID } from 'node:crypto';
 import { type Settings, settingsSchema } from '../../actors/config.ts';
 import { roles } from '../../actors/definitions.ts';
 import type { QueueName } from '../../actors/job.ts';
+import type { WorkspaceSnapshot } from '../../actors/services/workspace.ts';
 import {
   type CommitReply,
+  type LedgerDelta,
   type StorageMessage,
   type StorageStats,
   storageKind,
 } from '../../actors/storage/contract.ts';
 import { StorageLanes } from '../../actors/storage-lanes.ts';
 import type { ThreadData } from '../../actors/thread-data.ts';
-import { type ActorLog, formatConfigFaults, loadConfig, type Runtime, startRuntime } from '../../runtime/index.ts';
+import {
+  type ActorLog,
+  formatConfigFaults,
+  loadConfig,
+  type Runtime,
+  type RuntimeStats,
+  startRuntime,
+} from '../../runtime/index.ts';
 import type { Cleanup } from '../../test/support/cleanup.ts';
 import { readLedger } from '../../test/support/ledger.ts';
 import { pollUntil } from '../../test/support/poll.ts';
 import { openPostgres, type PostgresAddress, workerEntry } from '../../transport/index.ts';
 import { UsageError } from '../harness/options.ts';
 import type { Check } from '../harness/scenario.ts';
-import { destinationId, encodeRows, sourceId } from './job-frames.ts';
+import { encodeRows, sourceId, storedDelta } from './job-frames.ts';
 import { type ConsumerControl, consumerDefinition } from './storage-consumer.ts';
 
+const noWorkspace: WorkspaceSnapshot = { version: 1, hash: '', loadedAtMs: 0, sources: [] };
 const replyMs = 120_000;
 const readyMs = 60_000;
 const drainMs = 30_000;
@@ -32,6 +42,8 @@ export interface StorageBenchOptions {
   address: PostgresAddress;
   settings: Settings;
   partitions: number;
+  /** Stages that are the product's own, on its actor threads, with the workspace they work by; none without it. */
+  stages?: { real: readonly ('processor' | 'router')[]; workspace: WorkspaceSnapshot };
 }
 
 /** Rows of one submission, encoded once: a frame that crosses to the storage thread is copied, so they stay as they are. */
@@ -39,6 +51,8 @@ export interface RowFrame {
   lane: string;
   rows: Uint8Array;
   count: number;
+  /** What the gateway or the processor would count with these rows. */
+  ledger: readonly LedgerDelta[];
 }
 
 /** Warnings of a saturated engine (long turns, late letters at the stop) are what a benchmark is made of. */
@@ -77,15 +91,18 @@ export class StorageBench {
       settings: options.settings,
       postgres: options.address,
       instanceId: `bench/${randomUUID()}`,
-      workspace: { version: 1, hash: '', loadedAtMs: 0, sources: [] },
+      workspace: options.stages?.workspace ?? noWorkspace,
       controls: { paused: [], drains: [] },
     };
+    const real = options.stages?.real ?? [];
+    const replaced = (['processor', 'router'] as const).filter((kind) => !real.includes(kind));
+    const actorThreads = { role: 'actors', count: options.settings.threads.actors };
     const runtime = await startRuntime({
       entry: workerEntry('../../actors/thread', import.meta.url),
-      groups: [{ role: 'storage', count: 1, drainOnly: true }],
-      roles: { ...roles, processor: 'main', router: 'main' },
+      groups: [...(real.length === 0 ? [] : [actorThreads]), { role: 'storage', count: 1, drainOnly: true }],
+      roles: { ...roles, ...Object.fromEntries(replaced.map((kind) => [kind, 'main'])) },
       threadData,
-      definitions: [consumerDefinition('gw', consumers), consumerDefinition('rt', consumers)],
+      definitions: replaced.map((kind) => consumerDefinition(kind === 'processor' ? 'gw' : 'rt', consumers)),
       log: errorsOnly,
       onFatal: (error) => {
         throw error;
@@ -109,17 +126,18 @@ export class StorageBench {
     const { lanes } = this.#options.settings.storage;
     return Array.from({ length: Math.min(lanes, this.partitions.length) }, (_, lane) => {
       const own = this.partitions.filter((_partition, index) => index % lanes === lane);
-      return { lane: String(lane), ...encodeRows(own, rowsPerFrame, eventBytes) };
+      const ledger = [storedDelta({ queue: 'gw', sourceId, destinationId: '' }, rowsPerFrame)];
+      return { lane: String(lane), ledger, ...encodeRows(own, rowsPerFrame, eventBytes) };
     });
   }
 
-  async store(queue: QueueName, { lane, rows, count }: RowFrame): Promise<void> {
+  async store(queue: QueueName, { lane, rows, count, ledger }: RowFrame): Promise<void> {
     const reply = await this.#storage(lane).ask<CommitReply>(
       {
         kind: 'commit',
         jobs: [{ queue, rows, count }],
         results: [],
-        ledger: [storedDelta(queue, count)],
+        ledger: [...ledger],
       },
       { timeoutMs: replyMs },
     );
@@ -128,6 +146,11 @@ export class StorageBench {
 
   stats(): Promise<StorageStats> {
     return new StorageLanes(this.#options.settings.storage.lanes, (lane) => this.#storage(lane)).stats();
+  }
+
+  /** Of all threads: for the share of time each was busy. */
+  threads(): Promise<RuntimeStats> {
+    return this.#runtime.stats();
   }
 
   async checks(): Promise<Check[]> {
@@ -157,11 +180,4 @@ export function benchSettings(dataDir: string, productFlags: readonly string[]):
   const config = loadConfig(settingsSchema, { environment: {}, flags: [`--data.dir=${dataDir}`, ...productFlags] });
   if (!config.ok) throw new UsageError(formatConfigFaults(config.faults));
   return config.settings;
-}
-
-function storedDelta(queue: QueueName, count: number) {
-  const minute = Math.floor(Date.now() / 60_000);
-  return queue === 'gw'
-    ? ({ minute, sourceId, destinationId: '', kind: 'accepted', count } as const)
-    : ({ minute, sourceId, destinationId, kind: 'routed', count } as const);
 }

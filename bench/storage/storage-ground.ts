@@ -8,7 +8,7 @@ import { type Cleanup, temporaryFolder } from '../../test/support/cleanup.ts';
 import { openPostgres, type Postgres, type PostgresAddress } from '../../transport/index.ts';
 import type { Measurement, Run } from '../harness/scenario.ts';
 import { BarePostgres, createDatabase } from './bare-postgres.ts';
-import { benchSettings, StorageBench } from './storage-bench.ts';
+import { benchSettings, StorageBench, type StorageBenchOptions } from './storage-bench.ts';
 
 /** What every part adds to. */
 export type StorageResult = {
@@ -32,6 +32,22 @@ export interface StorageOptions {
   parts: readonly string[];
 }
 
+/** For scenarios that use the ground for something else. */
+export const storageDefaults: StorageOptions = {
+  rounds: 1,
+  jobs: 1,
+  eventBytes: 1024,
+  partitions: 1,
+  groupRows: [],
+  submissionRows: 1000,
+  window: 20_000,
+  backlogJobs: 1,
+  backlogPartitions: 1,
+  snapshotSeconds: 1,
+  commits: 1,
+  parts: [],
+};
+
 export interface StorageGround {
   cleanup: Cleanup;
   options: StorageOptions;
@@ -43,7 +59,11 @@ export interface StorageGround {
   /** Peers as they ran, for the settings of the result. */
   peers: string[];
   settingsWith(flags: readonly string[]): Settings;
-  startBench(changes?: { flags?: readonly string[]; partitions?: number }): Promise<StorageBench>;
+  startBench(changes?: {
+    flags?: readonly string[];
+    partitions?: number;
+    stages?: StorageBenchOptions['stages'];
+  }): Promise<StorageBench>;
   say(text: string): void;
 }
 
@@ -77,6 +97,7 @@ export async function openGround(
         address,
         settings: settingsWith(changes.flags ?? []),
         partitions: changes.partitions ?? options.partitions,
+        ...(changes.stages === undefined ? {} : { stages: changes.stages }),
       }),
   };
 }
