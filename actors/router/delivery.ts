@@ -5,6 +5,7 @@ import { gunzipSync, inflateSync, constants as zlib } from 'node:zlib';
 import type { HttpClient, OutboundOutcome, OutboundResponse } from '../../transport/index.ts';
 import type { RequestDescriptor } from '../job.ts';
 import { parseRetryAfter } from './retry.ts';
+import { signatureHeaders } from './signature.ts';
 
 export interface DeliveryRequest {
   /** Destination: its requests share connections with nobody else. */
@@ -14,6 +15,8 @@ export interface DeliveryRequest {
   /** The same for every attempt of a job, different for every other job. */
   idempotencyKey: string;
   traceparent: string | undefined;
+  /** Secrets to sign it with (signature.ts); none: it is not signed. */
+  signingKeys: readonly Buffer[];
 }
 
 export interface DeliveryOutcome {
@@ -42,6 +45,7 @@ const answerCharactersMax = 10 * 1024;
 const unpackedBytesMax = 64 * 1024;
 const noAnswerCode = 504;
 const unsendableCode = 400;
+const noBytes = new Uint8Array(0);
 
 const contentTypes: Readonly<Record<RequestDescriptor['format'], string>> = {
   JSON: 'application/json',
@@ -67,7 +71,7 @@ export function createHttpDelivery(client: HttpClient, options: HttpDeliveryOpti
           origin: target.origin,
           path: target.path,
           method: delivery.request.method,
-          headers: headersOf(delivery, target.authorization),
+          headers: headersOf(delivery, target.authorization, options.nowMs()),
           body: hasBody ? delivery.body : null,
           timeoutMs: options.timeoutMs,
         },
@@ -114,7 +118,7 @@ function printParam(value: unknown): string {
   return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);
 }
 
-function headersOf(delivery: DeliveryRequest, authorization: string | undefined): string[] {
+function headersOf(delivery: DeliveryRequest, authorization: string | undefined, nowMs: number): string[] {
   const { request } = delivery;
   const headers: string[] = [];
   let hasContentType = request.format === 'NONE';
@@ -129,6 +133,10 @@ function headersOf(delivery: DeliveryRequest, authorization: string | undefined)
   headers.push('User-Agent', 'RudderLabs', 'Idempotency-Key', delivery.idempotencyKey);
   if (authorization !== undefined) headers.push('Authorization', authorization);
   if (delivery.traceparent !== undefined) headers.push('traceparent', delivery.traceparent);
+  if (delivery.signingKeys.length > 0) {
+    const signed = request.format === 'NONE' ? noBytes : delivery.body;
+    headers.push(...signatureHeaders(delivery.signingKeys, delivery.idempotencyKey, nowMs, signed));
+  }
   return headers;
 }
 
@@ -137,6 +145,9 @@ const ownHeaders: ReadonlySet<string> = new Set([
   'user-agent',
   'idempotency-key',
   'traceparent',
+  'webhook-id',
+  'webhook-timestamp',
+  'webhook-signature',
   'host',
   'connection',
   'keep-alive',

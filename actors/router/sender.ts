@@ -4,12 +4,13 @@
 import type { Clock, Counter, Histogram, SpanHandle } from '../../runtime/index.ts';
 import { destinationTypeLabel } from '../destinations/registry.ts';
 import type { Environment } from '../environment.ts';
-import type { WorkspaceHolder, WorkspaceIndex } from '../services/workspace.ts';
+import type { DestinationConfig, WorkspaceHolder, WorkspaceIndex } from '../services/workspace.ts';
 import { isDown } from './breaker.ts';
 import type { Delivery, DeliveryOutcome } from './delivery.ts';
 import type { Lane } from './lane.ts';
 import { judge, type RetryPolicy } from './retry.ts';
 import { drainedFor, idempotencyKey, type RoutedJob, type Settled, settledBy } from './routed-job.ts';
+import { signingKeysOf } from './signature.ts';
 
 export interface SenderOptions {
   delivery: Delivery;
@@ -37,6 +38,7 @@ export class Sender {
   readonly #policy: RetryPolicy;
   readonly #metrics: DeliveryMetrics;
   readonly #inFlight = new Map<number, Attempt>();
+  readonly #keys = new WeakMap<DestinationConfig, readonly Buffer[]>();
   #completed: Attempt[] = [];
   #onIdle: (() => void) | undefined;
 
@@ -79,12 +81,25 @@ export class Sender {
         body: job.payload,
         idempotencyKey: idempotencyKey(job, lane.destinationId),
         traceparent: span?.traceparent ?? parameters.traceparent,
+        signingKeys: this.#signingKeys(lane.destinationId),
       },
       (outcome) => {
         span?.end(spanEnd(outcome));
         this.#complete(attempt, outcome);
       },
     );
+  }
+
+  /** Read from the configuration once for each version of a destination. */
+  #signingKeys(destinationId: string): readonly Buffer[] {
+    const destination = this.#options.environment.workspace.current.destinationById(destinationId);
+    if (destination === undefined) return [];
+    let keys = this.#keys.get(destination);
+    if (keys === undefined) {
+      keys = signingKeysOf(destination);
+      this.#keys.set(destination, keys);
+    }
+    return keys;
   }
 
   #drainReason({ parameters, lane, job }: RoutedJob, { workspace, controls }: Environment): string | undefined {

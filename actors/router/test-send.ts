@@ -7,6 +7,7 @@ import { isObject } from '../destinations/destination.ts';
 import { compileDestination } from '../destinations/registry.ts';
 import type { DestinationConfig } from '../services/workspace.ts';
 import { createHttpDelivery } from './delivery.ts';
+import { signingKeysOf } from './signature.ts';
 
 export interface TestSendOptions {
   egressAllow: readonly string[];
@@ -38,7 +39,14 @@ export async function sendTest(
     const request = JSON.parse(result.request);
     const outcome = await new Promise<{ code: number; response: string }>((resolve) =>
       delivery.send(
-        { poolKey: 'test', request, body, idempotencyKey: `test-${messageId}`, traceparent: undefined },
+        {
+          poolKey: 'test',
+          request,
+          body,
+          idempotencyKey: `test-${messageId}`,
+          traceparent: undefined,
+          signingKeys: signingKeysOf(destination),
+        },
         resolve,
       ),
     );

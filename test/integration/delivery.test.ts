@@ -2,6 +2,7 @@
 // a code, in time, without holding what belongs to another destination.
 
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
@@ -9,7 +10,9 @@ import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { RequestDescriptor } from '../../actors/job.ts';
 import { createHttpDelivery, type Delivery, type DeliveryOutcome } from '../../actors/router/delivery.ts';
+import { signingKeysOf } from '../../actors/router/signature.ts';
 import { createEgressGuard, HttpClient, type HttpClientOptions } from '../../transport/index.ts';
+import { makeDestination } from '../support/workspace-objects.ts';
 
 const nowMs = 1_800_000_000_000;
 /** Long enough for a loaded machine to answer, short enough to wait for where no answer comes. */
@@ -28,7 +31,13 @@ function setup(t: TestContext, timeoutMs = patientMs, options: Partial<HttpClien
   return { client, deliver: (url, changes = {}, poolKey = 'dst-1') => send(delivery, url, changes, poolKey) };
 }
 
-function send(delivery: Delivery, endpoint: string, changes: Partial<RequestDescriptor>, poolKey: string) {
+function send(
+  delivery: Delivery,
+  endpoint: string,
+  changes: Partial<RequestDescriptor>,
+  poolKey: string,
+  signingKeys: readonly Buffer[] = [],
+) {
   return new Promise<DeliveryOutcome>((resolve) => {
     delivery.send(
       {
@@ -37,6 +46,7 @@ function send(delivery: Delivery, endpoint: string, changes: Partial<RequestDesc
         body: Buffer.from('{"type":"track"}'),
         idempotencyKey: 'key-1',
         traceparent: '00-11111111111111111111111111111111-2222222222222222-01',
+        signingKeys,
       },
       resolve,
     );
@@ -323,4 +333,30 @@ test('a private network is not reached, neither by address nor by a name that le
   assert.equal(client.inFlight, 0);
   const open = setup(t, patientMs, { guard: createEgressGuard({ allow: ['localhost'] }) });
   assert.equal((await open.deliver(url.replace('127.0.0.1', 'localhost'))).code, 200);
+});
+
+test('a delivery is signed with every secret, over the bytes that are sent', async (t) => {
+  const client = new HttpClient();
+  t.after(() => client.close());
+  const delivery = createHttpDelivery(client, { timeoutMs: patientMs, nowMs: () => nowMs });
+  let headers: Record<string, unknown> = {};
+  let body = '';
+  const { url } = await listen(t, (request, response) => {
+    headers = request.headers;
+    request.on('data', (chunk: Buffer) => {
+      body += chunk;
+    });
+    request.on('end', () => response.end());
+  });
+  const old = Buffer.from('old secret');
+  const config = { webhookSecret: [`whsec_${Buffer.from('new secret').toString('base64')}`, 'old secret', 7, ''] };
+  const keys = signingKeysOf({ ...makeDestination('d1'), config });
+  assert.equal((await send(delivery, url, { headers: { 'Webhook-Id': 'forged' } }, 'd1', keys)).code, 200);
+  const seconds = String(nowMs / 1000);
+  const expected = [Buffer.from('new secret'), old].map(
+    (key) => `v1,${createHmac('sha256', key).update(`key-1.${seconds}.${body}`).digest('base64')}`,
+  );
+  assert.equal(headers['webhook-id'], 'key-1');
+  assert.equal(headers['webhook-timestamp'], seconds);
+  assert.equal(headers['webhook-signature'], expected.join(' '));
 });
