@@ -96,6 +96,7 @@ function chooseFaults(draw: { next(): number }): Faults {
     threadKill: maybe(0.002),
     linkStall: maybe(0.01),
     move: maybe(0.08),
+    clockJump: maybe(0.003),
     earlyTimer: 0.05 + 0.2 * draw.next(),
     frameDelay: maybe(0.3),
     slowHandler: maybe(0.05),

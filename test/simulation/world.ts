@@ -23,6 +23,7 @@ export interface Faults {
   threadKill: number;
   linkStall: number;
   move: number;
+  clockJump: number;
   earlyTimer: number;
   frameDelay: number;
   slowHandler: number;
@@ -34,6 +35,7 @@ export const noFaults: Faults = {
   threadKill: 0,
   linkStall: 0,
   move: 0,
+  clockJump: 0,
   earlyTimer: 0,
   frameDelay: 0,
   slowHandler: 0,
@@ -70,6 +72,9 @@ export interface WorldOptions {
   faults: Faults;
 }
 
+/** Somebody sets the clock, or its synchronisation does: up to an hour, either way. */
+const clockJumpMsMax = 3_600_000;
+
 const quietLog: ActorLog = {
   debug: () => undefined,
   info: () => undefined,
@@ -87,6 +92,8 @@ export class World {
   steps = 0;
   kills = 0;
   moves = 0;
+  /** By how much the clock on the wall was set: time that only passes does not know. */
+  private wallShiftMs = 0;
   private hash = 0x811c9dc5;
   private readonly recent: string[] = [];
   private readonly wires = new Map<string, Wire>();
@@ -198,7 +205,7 @@ export class World {
       },
     };
     const clock: Clock = {
-      nowMs: () => this.clock.nowMs(),
+      nowMs: () => this.clock.nowMs() + this.wallShiftMs,
       monotonicMs: () => this.clock.monotonicMs(),
       setTimer: (delayMs, callback) => this.clock.setTimer(delayMs, () => (thread.isAlive ? callback() : undefined)),
     };
@@ -285,6 +292,10 @@ export class World {
       const wires = [...this.wires.values()];
       const wire = wires[random.integer(wires.length)];
       if (wire !== undefined) wire.stalledUntilMs = this.wakeAfter(random.integer(500));
+    }
+    if (this.happens(faults.clockJump)) {
+      this.wallShiftMs += random.integer(2 * clockJumpMsMax) - clockJumpMsMax;
+      this.note(`clock set by ${this.wallShiftMs}`);
     }
     if (!this.isMoving && this.happens(faults.move)) void this.move();
   }
