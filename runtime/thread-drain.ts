@@ -15,7 +15,9 @@ export async function drainGroup(
 ): Promise<DrainOutcome> {
   const shareMs = clock.shareMs(laterGroups);
   const outcomes = slots.map(async (slot) => {
-    if (slot.group !== group || slot.state === 'left') return finished;
+    // Lost or starting again: it has no actors, and gets none any more.
+    if (slot.group !== group || slot.state === 'left' || slot.state === 'lost' || slot.state === 'starting')
+      return finished;
     const late: DrainOutcome = { clean: false, unfinished: [`thread ${slot.threadId} (${group.role})`] };
     if (slot.state !== 'live') return late;
     slot.state = 'draining';

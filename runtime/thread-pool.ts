@@ -150,6 +150,8 @@ export class ThreadPool {
     void thread.exited.then((reason) => this.#onExit(slot, thread, reason));
     try {
       await thread.control.call('ready', [], { timeoutMs: this.#options.tuning.startTimeoutMs });
+      // Its group may have been drained while it started: what began in it now would never be stopped.
+      if (this.#ending) throw new RuntimeError('DRAINING', 'expected no thread to join while the runtime ends');
       await this.#join(slot, thread);
     } catch (error) {
       await thread.terminate();
@@ -200,6 +202,7 @@ export class ThreadPool {
     this.#meshVersion += 1;
     slot.state = this.#ending ? 'left' : 'lost';
     if (wasLive) this.#detach(slot.threadId, reason);
+    if (this.#ending) void slot.spare?.terminate();
     if (this.#ending || !this.#started) return;
     const loss: ThreadLoss = { role: slot.group.role, threadId: slot.threadId, reason };
     const { seams, tuning, log, onFatal } = this.#options;
@@ -242,7 +245,7 @@ export class ThreadPool {
       },
       (error: unknown) => {
         // It was terminated, or is gone: its exit decides what happens next.
-        this.#options.log.error({ ...loss, error: String(error) }, 'a thread did not start');
+        if (!this.#ending) this.#options.log.error({ ...loss, error: String(error) }, 'a thread did not start');
       },
     );
   }

@@ -173,6 +173,26 @@ test('asks to a thread that ends reject with THREAD_LOST and its actors start ag
   );
 });
 
+test('a drain amid the replacement of a thread is clean, and nobody joins it any more', async (t) => {
+  for (const moment of ['lost', 'starting'] as const) {
+    const fixture = await setup(t);
+    const [left, right] = await keysOnTwoThreads(fixture);
+    for (let made = 0; made < 3; made += 1) await fixture.nextLog('definitions made');
+    await assert.rejects(fixture.probe(left.key).ask({ kind: 'exit', exitCode: 0 }, { timeoutMs }), {
+      code: 'THREAD_LOST',
+    });
+    await fixture.nextLog(moment === 'lost' ? 'lost a thread, starting it again' : 'definitions made');
+    assert.deepEqual(await fixture.runtime.drain({ deadlineMs: 10_000 }), { clean: true, unfinished: [] }, moment);
+    assert.ok(fixture.stopNumber(right.threadId) > 0, 'the other thread was drained');
+    await fixture.runtime.stop();
+    const { threads } = await fixture.runtime.stats();
+    assert.deepEqual(
+      threads.slice(1).filter(({ state }) => state !== 'left' && state !== 'lost'),
+      [],
+    );
+  }
+});
+
 test('an exception outside of any handler costs its thread only, and names the reason', async (t) => {
   const { probe, nextLoss } = await setup(t);
   probe('a').tell({ kind: 'throwOutside' });
