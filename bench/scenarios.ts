@@ -5,7 +5,18 @@ import { ingest } from './ingest.ts';
 import { isolation } from './isolation.ts';
 import { messaging } from './messaging.ts';
 import { pipeline } from './pipeline.ts';
+import { processor } from './processor.ts';
+import { router } from './router.ts';
 import { scheduling } from './scheduling.ts';
 import { storage } from './storage.ts';
 
-export const scenarios: readonly Scenario[] = [messaging, scheduling, storage, ingest, pipeline, isolation];
+export const scenarios: readonly Scenario[] = [
+  messaging,
+  scheduling,
+  storage,
+  ingest,
+  processor,
+  router,
+  pipeline,
+  isolation,
+];

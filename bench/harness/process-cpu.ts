@@ -54,6 +54,12 @@ function threadName(index: number): string {
   return index <= v8Threads ? 'V8 threads' : `thread ${index - v8Threads}`;
 }
 
+/** Of the text of a `stat` file: user and system time of the process or thread. */
+export function cpuMsOfStat(text: string): number {
+  const fields = fieldsOf(text);
+  return (Number(fields[11]) + Number(fields[12])) * msPerTick;
+}
+
 function ownMs(stat: string): number {
   const fields = statFields(stat);
   return fields === undefined ? 0 : (Number(fields[11]) + Number(fields[12])) * msPerTick;
@@ -75,12 +81,15 @@ function familyMs(parent: number): number {
 /** From the state on: the name before it may hold anything. */
 function statFields(file: string): string[] | undefined {
   try {
-    const text = readFileSync(file, 'utf8');
-    return text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return fieldsOf(readFileSync(file, 'utf8'));
   } catch {
     // It ended meanwhile, or there is no /proc.
     return undefined;
   }
+}
+
+function fieldsOf(text: string): string[] {
+  return text.slice(text.lastIndexOf(')') + 2).split(' ');
 }
 
 function folderNames(folder: string): string[] {

@@ -14,7 +14,7 @@ import type { RowFrame, StorageBench } from './storage-bench.ts';
 import { storeJobs } from './storage-flows.ts';
 
 /** Jobs of one frame: as many partitions as jobs when there are more. */
-const rowsPerFrame = 1000;
+export const rowsPerFrame = 1000;
 const drainedMs = 3_600_000;
 export const workspaceId = 'ws-test';
 

@@ -16,14 +16,7 @@ import {
 } from '../../actors/storage/contract.ts';
 import { StorageLanes } from '../../actors/storage-lanes.ts';
 import type { ThreadData } from '../../actors/thread-data.ts';
-import {
-  type ActorLog,
-  formatConfigFaults,
-  loadConfig,
-  type Runtime,
-  type RuntimeStats,
-  startRuntime,
-} from '../../runtime/index.ts';
+import { type ActorLog, formatConfigFaults, loadConfig, type Runtime, startRuntime } from '../../runtime/index.ts';
 import type { Cleanup } from '../../test/support/cleanup.ts';
 import { readLedger } from '../../test/support/ledger.ts';
 import { pollUntil } from '../../test/support/poll.ts';
@@ -98,7 +91,7 @@ export class StorageBench {
     const replaced = (['processor', 'router'] as const).filter((kind) => !real.includes(kind));
     const actorThreads = { role: 'actors', count: options.settings.threads.actors };
     const runtime = await startRuntime({
-      entry: workerEntry('../../actors/thread', import.meta.url),
+      entry: workerEntry('./stage-thread', import.meta.url),
       groups: [...(real.length === 0 ? [] : [actorThreads]), { role: 'storage', count: 1, drainOnly: true }],
       roles: { ...roles, ...Object.fromEntries(replaced.map((kind) => [kind, 'main'])) },
       threadData,
@@ -146,11 +139,6 @@ export class StorageBench {
 
   stats(): Promise<StorageStats> {
     return new StorageLanes(this.#options.settings.storage.lanes, (lane) => this.#storage(lane)).stats();
-  }
-
-  /** Of all threads: for the share of time each was busy. */
-  threads(): Promise<RuntimeStats> {
-    return this.#runtime.stats();
   }
 
   async checks(): Promise<Check[]> {

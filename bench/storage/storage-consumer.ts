@@ -13,7 +13,7 @@ import {
   type SessionMessage,
 } from '../../actors/storage/partition-session.ts';
 import { type ActorDefinition, defineActor } from '../../runtime/index.ts';
-import { destinationId, sourceId } from './job-frames.ts';
+import { destinationId } from './job-frames.ts';
 
 export type ConsumedQueue = Extract<QueueName, 'gw' | 'rt'>;
 
@@ -63,7 +63,7 @@ export function consumerDefinition(queue: ConsumedQueue, control: ConsumerContro
           handed.map(({ job, afterId }) => ({ jobId: job.jobId, afterId, status: undefined })),
         );
         const jobs = control.forward === undefined || queue === 'rt' ? [] : [forwarded(handed, control.forward)];
-        const ledger = doneDeltas(queue, handed.length, jobs.length > 0);
+        const ledger = doneDeltas(queue, handed, jobs.length > 0);
         const ticket = session.commit({ jobs, runs, statuses, ledger });
         underWay.set(ticket, {
           count: handed.length,
@@ -100,9 +100,17 @@ function forwarded(handed: readonly HandedJob[], parameters: string) {
   return { queue: 'rt' as const, ...writer.take() };
 }
 
-function doneDeltas(queue: ConsumedQueue, count: number, isForwarded: boolean): LedgerDelta[] {
+/** Here a partition has one source and, behind the processor, one destination: the first job's. */
+function doneDeltas(queue: ConsumedQueue, handed: readonly HandedJob[], isForwarded: boolean): LedgerDelta[] {
+  const [first] = handed;
+  if (first === undefined) return [];
+  const count = handed.length;
   const minute = Math.floor(Date.now() / 60_000);
-  if (queue === 'rt') return [{ minute, sourceId, destinationId, kind: 'delivered', count }];
+  const parameters = JSON.parse(first.job.parameters) as { source_id: string; destination_id?: string };
+  const sourceId = parameters.source_id;
+  if (queue === 'rt') {
+    return [{ minute, sourceId, destinationId: parameters.destination_id ?? '', kind: 'delivered', count }];
+  }
   const processed: LedgerDelta = { minute, sourceId, destinationId: '', kind: 'processed', count };
   return isForwarded ? [processed, { minute, sourceId, destinationId, kind: 'routed', count }] : [processed];
 }
