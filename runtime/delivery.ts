@@ -163,7 +163,7 @@ export class Delivery {
       while (hold.mails.size > 0) {
         const mail = hold.mails.at(0);
         if (mail === undefined || !this.sendHeld(hold.address, mail)) break;
-        hold.mails.shift();
+        this.parts.holds.shift(hold);
       }
       if (hold.mails.size === 0) this.parts.holds.end(hold);
     }

@@ -8,9 +8,14 @@ import { formatAddress } from './address.ts';
 import type { Mail } from './mail.ts';
 import { mailboxDefaults, Ring } from './mailbox.ts';
 
+/** The largest mailbox of the product holds as much: what a move keeps waiting must not be more. */
+export const holdBytesMax = 64 * 1024 * 1024;
+
 export interface Hold {
   readonly address: ActorAddress;
   readonly mails: Ring<Mail>;
+  /** Of all that waits. */
+  bytes: number;
   epoch: number;
   isReleased: boolean;
 }
@@ -32,7 +37,7 @@ export class Holds {
     const name = formatAddress(address);
     const hold = this.holds.get(name);
     if (hold === undefined) {
-      this.holds.set(name, { address, mails: new Ring<Mail>(), epoch, isReleased: false });
+      this.holds.set(name, { address, mails: new Ring<Mail>(), bytes: 0, epoch, isReleased: false });
     } else if (epoch >= hold.epoch) {
       hold.epoch = epoch;
       hold.isReleased = false;
@@ -47,7 +52,9 @@ export class Holds {
   keep(address: ActorAddress, mail: Mail): boolean {
     const hold = this.holds.get(formatAddress(address));
     if (hold === undefined || hold.mails.size >= mailboxDefaults.capacity) return false;
+    if (hold.mails.size > 0 && hold.bytes + mail.bytes > holdBytesMax) return false;
     hold.mails.push(mail);
+    hold.bytes += mail.bytes;
     return true;
   }
 
@@ -59,6 +66,11 @@ export class Holds {
 
   released(): Hold[] {
     return [...this.holds.values()].filter((hold) => hold.isReleased);
+  }
+
+  /** The first one was sent on. */
+  shift(hold: Hold): void {
+    hold.bytes -= hold.mails.shift()?.bytes ?? 0;
   }
 
   end(hold: Hold): void {

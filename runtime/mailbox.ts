@@ -13,6 +13,8 @@ export const mailboxDefaults: Readonly<MailboxOptions> = Object.freeze({
 
 /** What an actor may have sent to itself and not handled yet; beyond it the actor is failing, not busy. */
 export const systemCapacity = 65_536;
+/** Outcomes and schedules may come due together. */
+const systemMailMax = 2 * systemCapacity;
 
 /** A growing circular buffer; the bound is the owner's business. */
 export class Ring<Item> {
@@ -107,13 +109,15 @@ export class Mailbox {
       budget.messages += 1;
       return undefined;
     }
-    if (options.overflow === 'reject' || user.size === 0 || mail.bytes > options.bytesMax) return mail;
+    // What others of the thread hold cannot be made room of: then nothing of this mailbox is given up for it.
+    const isHopeless = mail.bytes > options.bytesMax || budget.bytes - this.userBytes + mail.bytes > budget.bytesMax;
+    if (options.overflow === 'reject' || user.size === 0 || isHopeless) return mail;
     return this.shiftUser();
   }
 
   /** False when the actor sent itself more than it can ever be meant to. */
   offerSystem(mail: Mail): boolean {
-    if (this.system.size >= systemCapacity) return false;
+    if (this.system.size >= systemMailMax) return false;
     this.system.push(mail);
     this.budget.messages += 1;
     return true;

@@ -2,7 +2,7 @@
 // threads that end amid them. Whatever is lost with a thread, nothing is reordered, nothing hangs, nothing is left over.
 
 import { strict as assert } from 'node:assert';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { RuntimeError, seededRandom, startRuntime } from '../../runtime/index.ts';
 import { supervisionDefaults } from '../../runtime/supervision.ts';
 import { workerEntry } from '../../transport/index.ts';
@@ -17,8 +17,8 @@ const hungMs = 30_000;
 /** What may become of an ask whose receiver's thread ends or whose way there is full. */
 const expectedCodes = ['THREAD_LOST', 'LINK_OVERLOADED', 'MAILBOX_FULL', 'HANDLER_FAILED'];
 
-test('threads that end amid moves and traffic cost what was in them, and neither order nor answers', async (t) => {
-  const random = seededRandom(4711);
+/** Three threads that may end as often as they like. */
+async function setup(t: TestContext) {
   const silent = (): void => undefined;
   const threadData: ThreadTestData = { stops: new SharedArrayBuffer(64) };
   const runtime = await startRuntime({
@@ -32,24 +32,35 @@ test('threads that end amid moves and traffic cost what was in them, and neither
     refuseAskCycles: true,
   });
   t.after(() => runtime.stop());
-  const probe = (key: string) => runtime.ref<ProbeMessage>('probe', key);
-  const codes = new Map<string, number>();
-  const settle = async (ask: Promise<unknown>): Promise<unknown> => {
-    try {
-      return await ask;
-    } catch (error) {
-      const code = error instanceof RuntimeError ? error.code : String(error);
-      codes.set(code, (codes.get(code) ?? 0) + 1);
-      return undefined;
-    }
+  const codes = new Set<string>();
+  return {
+    runtime,
+    codes,
+    probe: (key: string) => runtime.ref<ProbeMessage>('probe', key),
+    /** The answer, or undefined when the ask was rejected; the code is kept. */
+    settle: async (ask: Promise<unknown>): Promise<unknown> => {
+      try {
+        return await ask;
+      } catch (error) {
+        codes.add(error instanceof RuntimeError ? error.code : String(error));
+        return undefined;
+      }
+    },
+    everyThreadLives: async (): Promise<true | undefined> => {
+      const { threads } = await runtime.stats();
+      return threads.every(({ state }) => state === 'live') ? true : undefined;
+    },
   };
+}
+
+function isAscending(values: unknown): boolean {
+  return Array.isArray(values) && values.every((value, index) => index === 0 || value > values[index - 1]);
+}
+
+test('threads that end amid moves and traffic cost what was in them, and neither order nor answers', async (t) => {
+  const { runtime, codes, probe, settle, everyThreadLives } = await setup(t);
+  const random = seededRandom(4711);
   const outcomes: Promise<unknown>[] = [];
-  const isAscending = (values: unknown): boolean =>
-    Array.isArray(values) && values.every((value, index) => index === 0 || value > values[index - 1]);
-  const everyThreadLives = async (): Promise<true | undefined> => {
-    const { threads } = await runtime.stats();
-    return threads.every(({ state }) => state === 'live') ? true : undefined;
-  };
   let moves = 0;
   let value = 0;
   for (let round = 0; round < rounds; round += 1) {
@@ -82,7 +93,7 @@ test('threads that end amid moves and traffic cost what was in them, and neither
     assert.ok(values === undefined || isAscending(values), `${key} got ${JSON.stringify(values)}`);
   }
   assert.deepEqual(
-    [...codes.keys()].filter((code) => !expectedCodes.includes(code)),
+    [...codes].filter((code) => !expectedCodes.includes(code)),
     [],
   );
   const { threads } = await runtime.stats();

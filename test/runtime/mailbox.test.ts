@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { Holds, holdBytesMax } from '../../runtime/holds.ts';
 import { Mail } from '../../runtime/mail.ts';
-import { type Mailbox, MailboxPool, Ring } from '../../runtime/mailbox.ts';
+import { type Mailbox, MailboxPool, mailboxDefaults, Ring } from '../../runtime/mailbox.ts';
 
 function mailOf(bytes: number): Mail {
   const mail = new Mail(undefined, undefined, '');
@@ -74,6 +75,39 @@ test('all mailboxes of a thread share one budget of bytes', () => {
   assert.equal(other.offer(tooMuch, options), tooMuch);
   full.shift();
   assert.equal(other.offer(tooMuch, options), undefined);
+});
+
+test('what others of the thread hold costs a mailbox nothing that it has', () => {
+  const pool = new MailboxPool(100);
+  const options = { capacity: 10, bytesMax: 90, overflow: 'dropOldest' as const };
+  const others = pool.borrow();
+  const mine = pool.borrow();
+  assert.equal(others.offer(mailOf(80), options), undefined);
+  assert.equal(mine.offer(mailOf(10), options), undefined);
+  const tooMuch = mailOf(30);
+  assert.equal(mine.offer(tooMuch, options), tooMuch, 'refused, instead of emptying the mailbox in vain');
+  assert.equal(mine.size, 1);
+});
+
+test('what a move keeps waiting is bounded in messages and bytes, and room comes back as it is sent on', () => {
+  const address = { kind: 'router', key: 'd1' };
+  const holds = new Holds();
+  holds.begin(address, 1);
+  const half = mailOf(holdBytesMax / 2);
+  assert.deepEqual(
+    [holds.keep(address, half), holds.keep(address, half), holds.keep(address, mailOf(1))],
+    [true, true, false],
+  );
+  holds.release(address, 1);
+  const [hold] = holds.released();
+  assert.ok(hold !== undefined);
+  holds.shift(hold);
+  assert.equal(holds.keep(address, half), true);
+  holds.shift(hold);
+  holds.shift(hold);
+  let kept = 0;
+  while (holds.keep(address, mailOf(0))) kept += 1;
+  assert.equal(kept, mailboxDefaults.capacity);
 });
 
 test('taking out asks leaves the others in order', () => {

@@ -64,6 +64,47 @@ test('an ask to a full mailbox is refused at once', async (t) => {
   assert.equal(await codeOf(ref.ask(3, { timeoutMs: 60_000 })), 'MAILBOX_FULL');
 });
 
+test('an ask for which the thread has no bytes left is refused at once, and taken when there is room again', async (t) => {
+  const runtime = testRuntime({ definitions: [echo], mailboxBytesMax: 1_000 }, t);
+  const body = new Uint8Array(600);
+  const first = runtime.ref<unknown>('echo', 'a').ask(body, { timeoutMs: 60_000 });
+  assert.equal(await codeOf(runtime.ref<unknown>('echo', 'b').ask(body, { timeoutMs: 60_000 })), 'MAILBOX_FULL');
+  assert.ok(runtime.system.stats().mailboxBytes <= 1_000);
+  await runtime.settle();
+  await first;
+  const second = runtime.ref<unknown>('echo', 'b').ask(body, { timeoutMs: 60_000 });
+  await runtime.settle();
+  assert.deepEqual(await second, body);
+  assert.equal(runtime.system.stats().mailboxBytes, 0);
+});
+
+test('thousands of poisoned actors are parked, refuse asks at once, and do not hold up a drain', async (t) => {
+  const poisoned = defineActor<number>({
+    kind: 'poisoned',
+    role: 'any',
+    supervision: { maxRestarts: 1, minBackoffMs: 1 },
+    create: () => ({
+      onMessage: () => {
+        throw new Error('poison');
+      },
+    }),
+  });
+  const runtime = testRuntime({ definitions: [poisoned, echo] }, t);
+  const actors = Array.from({ length: 3_000 }, (_none, index) => runtime.ref<number>('poisoned', `p${index}`));
+  for (const actor of actors) for (let time = 0; time < 3; time += 1) actor.tell(time);
+  await runtime.advance(1_000);
+  assert.equal(runtime.system.stats().parked.length, 3_000);
+  const codes = actors.map((actor) => codeOf(actor.ask(1, { timeoutMs: 60_000 })));
+  assert.deepEqual([...new Set(await Promise.all(codes))], ['ACTOR_PARKED']);
+  const answer = runtime.ref<number>('echo', 'a').ask(1, { timeoutMs: 60_000 });
+  await runtime.settle();
+  assert.equal(await answer, 1, 'their neighbour goes on');
+  const drained = runtime.system.drain(60_000);
+  await runtime.settle();
+  assert.deepEqual(await drained, { clean: true, unfinished: [] });
+  assert.equal(runtime.system.stats().mailboxBytes + runtime.system.stats().asksPending, 0);
+});
+
 for (const timeoutMs of [undefined, 0, -1, Number.NaN, Number.POSITIVE_INFINITY, 3_600_001]) {
   test(`an ask with the deadline ${timeoutMs} is refused`, async (t) => {
     const runtime = testRuntime({ definitions: [echo] }, t);

@@ -25,6 +25,7 @@ export interface TestRuntimeOptions {
   /** For tests against a real database or socket: real time and turns, `advance` and `settle` then do not apply. */
   realTime?: boolean;
   residentsMax?: number;
+  mailboxBytesMax?: number;
 }
 
 export interface LogLine {
@@ -75,6 +76,7 @@ export function testRuntime(options: TestRuntimeOptions, t?: TestContext): TestR
     serializeLocalMessages: options.serializeLocalMessages ?? true,
     refuseAskCycles: true,
     ...(options.residentsMax === undefined ? {} : { residentsMax: options.residentsMax }),
+    ...(options.mailboxBytesMax === undefined ? {} : { mailboxBytesMax: options.mailboxBytesMax }),
   });
   const letters: DeadLetter[] = [];
   const onLetter = (letter: unknown): void => {
