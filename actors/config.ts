@@ -14,6 +14,7 @@ import {
   drainSettings,
   logSettings,
   postgresSettings,
+  roleSetting,
   starterSettings,
   threadSettings,
   workspaceSettings,
@@ -25,6 +26,7 @@ import { storageSettings } from './settings/storage.ts';
 
 export const settingsSchema = defineConfig(
   {
+    role: roleSetting,
     workspace: workspaceSettings,
     backendConfig: backendConfigSettings,
     data: dataSettings,

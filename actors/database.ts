@@ -18,7 +18,6 @@ import type { Settings } from './config.ts';
 import { StartError } from './start-error.ts';
 import { MigrationError, migrate } from './storage/migrate.ts';
 import { type ModesOutcome, settleModes } from './storage/modes.ts';
-import { isLaneHeld } from './storage/ownership.ts';
 
 /** A process that was killed holds its lane until Postgres has noticed. */
 const laneWaitMs = 15_000;
@@ -92,23 +91,9 @@ async function prepare(
     const worst = problems.find((problem) => problem.severity === 'error');
     if (worst !== undefined) throw new StartError(worst.message, worst.fix);
     await migrate(session);
-    await awaitLane(session, clock);
     await agreeOnModes(session, settings, clock);
     return { server, warnings: problems.map((problem) => `${problem.message} ${problem.fix}`) };
   });
-}
-
-async function awaitLane(session: PostgresSession, clock: Clock): Promise<void> {
-  const startedMs = clock.monotonicMs();
-  while (await isLaneHeld(session, 0)) {
-    if (clock.monotonicMs() - startedMs > laneWaitMs) {
-      throw new StartError(
-        'Another running Sluice process uses this database.',
-        'Stop it first, or give this one a database of its own (SLUICE_POSTGRES_URL, or another SLUICE_DATA_DIR).',
-      );
-    }
-    await new Promise<void>((resolve) => void clock.setTimer(laneLookMs, resolve));
-  }
 }
 
 /** What says where a pending job belongs must not change under it. */

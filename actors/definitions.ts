@@ -2,16 +2,16 @@
 
 import type { ActorDefinition } from '../runtime/index.ts';
 import type { Environment } from './environment.ts';
-import { processKind } from './process-actor.ts';
 import { processorDefinition } from './processor/processor-actor.ts';
 import { routerDefinition } from './router/router-actor.ts';
-import { storageKind } from './storage/contract.ts';
+import { leaseKind, storageKind } from './storage/contract.ts';
+import { leaseDefinition } from './storage/lease-actor.ts';
 import { storageDefinition } from './storage/storage-actor.ts';
 
 /** Roles of the threads: see design section 7.1. */
 export const roles: Readonly<Record<string, string>> = {
-  [processKind]: 'main',
   [storageKind]: 'storage',
+  [leaseKind]: 'storage',
   processor: 'actors',
   router: 'actors',
 };
@@ -20,7 +20,7 @@ export const roles: Readonly<Record<string, string>> = {
 export function definitionsFor(role: string, environment: Environment): ActorDefinition<never>[] {
   switch (role) {
     case 'storage':
-      return [storageDefinition(environment)];
+      return [storageDefinition(environment), leaseDefinition(environment)];
     case 'actors':
       return [processorDefinition(environment), routerDefinition(environment)];
     default:

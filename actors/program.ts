@@ -105,7 +105,7 @@ class RunningProgram implements Program {
     const runtime = await this.#startRuntime(database);
     this.#runtime = runtime;
     const storageRef = (lane: string) => runtime.ref<StorageMessage>(storageKind, lane);
-    const storage = new StorageLanes(settings.storage.lanes, storageRef);
+    const storage = new StorageLanes(settings.storage.lanes, runtime);
     this.#storage = storage;
     const stats = await this.#awaitStorage(() => storage.stats());
     this.#metricsExport = await createMetricsExport({
@@ -183,6 +183,8 @@ class RunningProgram implements Program {
       log: this.#log,
       onThreadLost: ({ role }) => {
         // Its consumers are gone without a word: whoever has work is woken again.
+        // Nobody else would make the lease actor anew, and without it nothing owns the lanes.
+        if (role === 'storage') void this.#storage?.lease().catch(() => undefined);
         if (role !== 'actors') return;
         this.#destinations.forgetDown();
         this.#storage?.tell({ kind: 'wakeAll' });
@@ -201,7 +203,6 @@ class RunningProgram implements Program {
 
   #processHandlers(): ProcessHandlers {
     return {
-      onFailed: (reason) => this.#options.onFailed(reason),
       onDestinationFound: (found) => this.#destinations.note(found, this.#seams.clock.nowMs()),
     };
   }

@@ -2,14 +2,19 @@
 // call to reach them all.
 
 import type { ActorRef } from '../runtime/index.ts';
-import type {
-  JobFound,
-  JobsFound,
-  MaintenanceStats,
-  QueueStats,
-  StorageMessage,
-  StorageStats,
-  WantedJobs,
+import {
+  type JobFound,
+  type JobsFound,
+  type LeaseMessage,
+  type LeaseStats,
+  leaseKey,
+  leaseKind,
+  type MaintenanceStats,
+  type QueueStats,
+  type StorageMessage,
+  type StorageStats,
+  storageKind,
+  type WantedJobs,
 } from './storage/contract.ts';
 
 const statsTimeoutMs = 2_000;
@@ -19,9 +24,16 @@ const partitionsListedMax = 200;
 
 export class StorageLanes {
   readonly #refs: readonly ActorRef<StorageMessage>[];
+  readonly #lease: ActorRef<LeaseMessage>;
 
-  constructor(lanes: number, refOf: (lane: string) => ActorRef<StorageMessage>) {
-    this.#refs = Array.from({ length: lanes }, (_, lane) => refOf(String(lane)));
+  constructor(lanes: number, actors: { ref<Message>(kind: string, key: string): ActorRef<Message> }) {
+    this.#refs = Array.from({ length: lanes }, (_, lane) => actors.ref<StorageMessage>(storageKind, String(lane)));
+    this.#lease = actors.ref<LeaseMessage>(leaseKind, leaseKey);
+  }
+
+  /** Who owns the lanes, as far as this process knows. */
+  lease(): Promise<LeaseStats> {
+    return this.#lease.ask<LeaseStats>({ kind: 'getLease' }, { timeoutMs: statsTimeoutMs });
   }
 
   tell(message: StorageMessage): void {

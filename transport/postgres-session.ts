@@ -85,6 +85,12 @@ export class PostgresSession {
     else this.#listeners.push(listener);
   }
 
+  /** For `LISTEN`: payloads of all channels, as they come. */
+  onNotification(listener: (payload: string) => void): void {
+    const heard = ({ payload }: { payload?: string | undefined }): void => listener(payload ?? '');
+    this.#client.on('notification', heard);
+  }
+
   /** One statement; several, separated by semicolons, when there are no values (then the last one's rows). */
   query<Row = Record<string, unknown>>(
     text: string,

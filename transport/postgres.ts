@@ -153,6 +153,11 @@ function sessionSettings(options: PostgresOptions, statementTimeoutMs: number): 
     ['idle_in_transaction_session_timeout', options.idleInTransactionTimeoutMs ?? 60_000],
     // `remote_apply` and the like of the operator's own server are stronger than we need, `off` would break P1.
     ['synchronous_commit', 'on'],
+    // A client that is gone without a word (its host is, or the network) gives its locks back within ten seconds.
+    ['tcp_keepalives_idle', 3],
+    ['tcp_keepalives_interval', 2],
+    ['tcp_keepalives_count', 3],
+    ['tcp_user_timeout', 9_000],
     ['jit', 'off'],
     ['client_encoding', 'UTF8'],
     ['datestyle', 'ISO'],

@@ -92,6 +92,9 @@ export class Processor {
       case 'checkSession':
         this.#session.check();
         return;
+      case 'leavePartition':
+        if (this.#session.leave(message)) this.#forget();
+        return;
       case 'jobs': {
         const handed = this.#session.accept(message);
         if (handed === undefined) {

@@ -119,6 +119,9 @@ export class Router {
       case 'checkSession':
         this.#session.check();
         return;
+      case 'leavePartition':
+        if (this.#session.leave(message)) this.#forget();
+        return;
       case 'jobs': {
         // First what has ended: a job that comes again must not be sent while its result waits to be taken.
         this.#collect();

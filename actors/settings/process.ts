@@ -3,6 +3,11 @@
 import { availableParallelism } from 'node:os';
 import { choice, integer, text } from '../../runtime/index.ts';
 
+export const roleSetting = choice(['all', 'gateway', 'pipeline'], {
+  default: 'all',
+  doc: 'What this process does: everything; only take events in (gateway), for others on the same database to deliver; only deliver (pipeline), without a public port',
+});
+
 export const workspaceSettings = {
   file: text({
     default: '',

@@ -173,8 +173,21 @@ export interface JobFound {
 
 export type JobsFound = { kind: 'jobsFound'; jobs: JobFound[] } | { kind: 'lookUpFailed'; reason: string };
 
+/** From the lease actor (lease-actor.ts). */
+export interface LeaseCommand {
+  /**
+   * - takeLane: become its owner, if nobody else is.
+   * - standBy: somebody else is: store what comes for it.
+   * - giveLane: finish what is in hand and let another process have it.
+   * - takeInboxes: others have stored something for it.
+   * - reportLane: only tell how it stands.
+   */
+  kind: 'takeLane' | 'standBy' | 'giveLane' | 'takeInboxes' | 'reportLane';
+}
+
 export type StorageMessage =
   | Commit
+  | LeaseCommand
   | Maintain
   | LookUpJobs
   | OpenPartition
@@ -182,6 +195,40 @@ export type StorageMessage =
   | ClosePartition
   | GetStorageStats
   | WakeAll;
+
+export const leaseKind = 'lease';
+/** There is one per process. */
+export const leaseKey = 'main';
+
+/**
+ * How a process stands to a lane: not known yet; it stores for the owner; it takes the lane over; it owns it; it gives
+ * it up.
+ */
+export type LaneState = 'undecided' | 'standby' | 'taking' | 'owner' | 'giving';
+
+/** From a storage actor to the lease actor, after every change. */
+export interface LaneReport {
+  kind: 'laneReport';
+  lane: number;
+  state: LaneState;
+  /** Of the owner; 0 of anybody else. */
+  epoch: number;
+}
+
+/** ask → LeaseStats; also makes sure that the lease actor is there. */
+export interface GetLease {
+  kind: 'getLease';
+}
+
+export interface LeaseStats {
+  /** Processes that share the lanes; 0 as long as nobody has looked. */
+  members: number;
+  /** Lanes that nobody has owned for a while. */
+  unowned: number;
+  lanes: { lane: number; state: LaneState; epoch: number }[];
+}
+
+export type LeaseMessage = LaneReport | GetLease;
 
 /** From storage to a consumer: there is work, open your partition. */
 export interface JobsReady {
@@ -204,7 +251,17 @@ export interface HandedJobs {
   statuses: JobStatus[];
 }
 
-export type ConsumerMessage = JobsReady | HandedJobs;
+/**
+ * From storage to a consumer with an open session: the lane leaves this process. `isLost` false: finish what is under
+ * way, commit it and close the partition. True: somebody else has it already, nothing can be committed any more.
+ */
+export interface LeavePartition {
+  kind: 'leavePartition';
+  session: number;
+  isLost: boolean;
+}
+
+export type ConsumerMessage = JobsReady | HandedJobs | LeavePartition;
 
 export interface QueueStats {
   queue: QueueName;

@@ -92,8 +92,15 @@ export function assignJobIds(
   return { numbered, nextId };
 }
 
+/** Up to where an inbox has been taken over once this commit is (inbox-import.ts). */
+export interface ImportPosition {
+  inbox: number;
+  position: number;
+}
+
 export interface NumberedCommit {
   commit: Commit;
+  imported?: ImportPosition;
   numbered: readonly NumberedJobs[];
 }
 
@@ -107,7 +114,8 @@ export interface GroupPlace {
 
 export function buildGroup(commits: readonly NumberedCommit[], place: GroupPlace): GroupWrite {
   const builder = new GroupBuilder(place);
-  for (const { commit, numbered } of commits) {
+  for (const { commit, numbered, imported } of commits) {
+    if (imported !== undefined) builder.addImported(imported);
     for (const jobs of numbered) builder.addJobs(jobs);
     for (const results of commit.results) builder.addResults(results);
     for (const delta of commit.ledger) builder.addLedger(delta);
@@ -144,6 +152,11 @@ class GroupBuilder {
     const sum = this.#ledger.get(key);
     if (sum === undefined) this.#ledger.set(key, { ...delta });
     else sum.count += delta.count;
+  }
+
+  addImported({ inbox, position }: ImportPosition): void {
+    const table = this.#table('sluice_inbox_positions', 'inbox, position', ['int4', 'int8']);
+    append(table, encodeTuple([field.int4(inbox), field.int8(position)]));
   }
 
   finish(): GroupWrite {

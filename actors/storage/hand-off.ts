@@ -6,14 +6,11 @@ import type { JobState, QueueName } from '../job.ts';
 import { isTerminal } from '../job.ts';
 import { BacklogReads, type JobReader } from './backlog-reads.ts';
 import type { ClosePartition, HandedJobs, JobStatus, QueueStats } from './contract.ts';
+import { concatRows, messageRows, messageRowsMax } from './hand-out.ts';
 import { readReceivedAt } from './job-row.ts';
 import { createPartition, dropTail, isForgettable, mayReport, type Partition, type StoredRow } from './partition.ts';
 import { type UnfinishedJobs, unfinishedJobs, unfinishedStatus } from './unfinished-jobs.ts';
 
-/** Rows of one `jobs` message: small enough that handling it fits a scheduler slice. */
-const messageRowsMax = 128;
-/** Bytes of one `jobs` message, unless a single row is larger: far below what a mailbox or a link takes. */
-const messageBytesMax = 1024 * 1024;
 /** What a job counts for whose size a restart has forgotten. */
 const rowBytesUnknown = 256 * 1024;
 /** A partition with work that nobody opened is woken again after this long: the wake-up is an at-most-once message. */
@@ -41,6 +38,8 @@ export class HandOff {
   readonly #unattended = new Set<Partition>();
   readonly #reads: BacklogReads;
   #bytes = 0;
+  /** Nothing is handed out and nobody is woken any more: the lane goes to another process. */
+  isPaused = false;
 
   constructor(options: HandOffOptions) {
     this.#options = options;
@@ -178,10 +177,16 @@ export class HandOff {
 
   /** A thread was lost: its consumers are gone without a word. Those alive ignore the wake-up. */
   wakeAll(): void {
+    if (this.isPaused) return;
     const now = this.#options.nowMs();
     for (const { queue, key, pending, restUntilMs } of this.#all()) {
       if (pending > 0 && now >= restUntilMs) this.#options.wake(queue, key);
     }
+  }
+
+  /** Partitions that a consumer has open. */
+  attended(): Partition[] {
+    return [...this.#all()].filter((partition) => partition.session !== 0);
   }
 
   /** Tries reads again after `onReadFailed`. */
@@ -273,7 +278,7 @@ export class HandOff {
   #wake(partition: Partition): void {
     this.#unattended.add(partition);
     const now = this.#options.nowMs();
-    if (now - partition.wokenAtMs < wakeAgainMs || now < partition.restUntilMs) return;
+    if (this.isPaused || now - partition.wokenAtMs < wakeAgainMs || now < partition.restUntilMs) return;
     partition.wokenAtMs = now;
     this.#options.wake(partition.queue, partition.key);
   }
@@ -301,7 +306,13 @@ export class HandOff {
   }
 
   #hand(partition: Partition): void {
-    while (partition.session !== 0 && partition.demand > 0 && !partition.opening && !partition.reading) {
+    while (
+      !this.isPaused &&
+      partition.session !== 0 &&
+      partition.demand > 0 &&
+      !partition.opening &&
+      !partition.reading
+    ) {
       if (partition.rehand.length > 0 || (partition.tail.length === 0 && partition.behind)) {
         this.#reads.queue(partition);
         return;
@@ -365,26 +376,6 @@ export class HandOff {
   #dropTail(partition: Partition): void {
     this.#bytes -= dropTail(partition);
   }
-}
-
-function concatRows(rows: readonly StoredRow[]): Buffer {
-  let bytes = 0;
-  for (const row of rows) bytes += row.byteLength;
-  const joined = Buffer.allocUnsafe(bytes);
-  let at = 0;
-  for (const { source, start, byteLength } of rows) at += source.copy(joined, at, start, start + byteLength);
-  return joined;
-}
-
-/** How many of `rows`, from `at` on, go into one message: at least one, if there is any. */
-function messageRows(rows: readonly StoredRow[], at: number, countMax: number): number {
-  const end = Math.min(rows.length, at + countMax, at + messageRowsMax);
-  let bytes = 0;
-  for (let index = at; index < end; index += 1) {
-    bytes += rows[index]?.byteLength ?? 0;
-    if (bytes > messageBytesMax) return Math.max(1, index - at);
-  }
-  return end - at;
 }
 
 function oldestReceivedAt(partition: Partition, fallback: number): number {

@@ -11,8 +11,8 @@ import type { Commit } from './contract.ts';
 import type { DatasetList } from './dataset-list.ts';
 import { type DatasetLimits, planRoll } from './dataset-rolls.ts';
 import { ledgerTable } from './datasets.ts';
-import { assignJobIds, buildGroup, type GroupWrite, type NumberedJobs } from './group.ts';
-import { type Fence, wasCommitted, writeGroup } from './group-writer.ts';
+import { assignJobIds, buildGroup, type GroupWrite, type ImportPosition, type NumberedJobs } from './group.ts';
+import { type Fence, fenceSql, wasCommitted, writeGroup } from './group-writer.ts';
 import { type LaneOwnership, reserveJobIds } from './ownership.ts';
 
 const retryDelayMsMin = 50;
@@ -29,13 +29,15 @@ export interface Submission<Tag> {
   bytes: number;
   /** Epoch ms from which on nobody waits for the outcome. */
   deadlineMs: number;
+  /** For what comes from an inbox. */
+  imported?: ImportPosition;
   /** The caller's own record of it; comes back with the outcome. */
   tag: Tag;
 }
 
 export interface LaneOptions<Tag> extends DatasetLimits {
-  /** A new connection that owns the lane (ownership.ts); called again after the old one broke. */
-  connect(): Promise<{ session: PostgresSession; ownership: LaneOwnership }>;
+  /** A new connection that owns the lane as `before` did (ownership.ts): called after the old one broke. */
+  connect(before: LaneOwnership): Promise<{ session: PostgresSession; ownership: LaneOwnership }>;
   datasets: ReadonlyMap<QueueName, DatasetList>;
   ledgerNumber(): number;
   /** In the same turn: the watermark has moved, rows may be handed out, senders answered. */
@@ -44,7 +46,9 @@ export interface LaneOptions<Tag> extends DatasetLimits {
   onRefused(submission: Submission<Tag>, error: PostgresError): void;
   /** Nobody waits for this submission any more, and nothing of it was written or will be. */
   onExpired(submission: Submission<Tag>): void;
-  /** The lane cannot write any more. */
+  /** The lane was given up or lost; whether this submission was written is not known. */
+  onDropped(submission: Submission<Tag>, error: Error): void;
+  /** Another process has the lane: it cannot be written any more. */
   onFenced(error: Error): void;
   /** Postgres is away or in trouble; the lane goes on trying. */
   onTrouble(error: Error): void;
@@ -75,6 +79,8 @@ export class Lane<Tag> {
   #ownership: LaneOwnership;
   #watermark: number;
   #running = false;
+  /** Nothing is written, only the lock is taken again. */
+  #isReviving = false;
   #fenced: Error | undefined;
   #ledgerInUse: number | undefined;
   #idle: (() => void)[] = [];
@@ -110,12 +116,19 @@ export class Lane<Tag> {
   }
 
   submit(submission: Submission<Tag>): void {
-    // Whoever waits is told by its deadline, or by the end of this actor.
-    if (this.#fenced !== undefined) return;
+    if (this.#fenced !== undefined) {
+      this.#options.onDropped(submission, this.#fenced);
+      return;
+    }
     this.#queue.push(submission);
     this.#queuedBytes += submission.bytes;
     this.#dropExpired();
     this.#start();
+  }
+
+  /** Sees to it that the lane is held, also while there is nothing to write: whoever finds it free takes it. */
+  revive(): void {
+    if (this.#fenced === undefined) this.#start();
   }
 
   /**
@@ -138,8 +151,8 @@ export class Lane<Tag> {
 
   /** Gives the lane up. `afterDrain` false: at once, whatever is in flight. */
   async close(afterDrain: boolean): Promise<void> {
-    if (afterDrain) await this.drained();
-    else this.#fenced = new TransportError('LANE_CLOSED', 'the storage actor was restarted', { retryable: true });
+    if (afterDrain && !this.#isReviving) await this.drained();
+    this.#fenced ??= new TransportError('LANE_CLOSED', 'the lane was given up', { retryable: true });
     await this.#session?.close();
     this.#session = undefined;
   }
@@ -152,20 +165,29 @@ export class Lane<Tag> {
   }
 
   async #run(): Promise<void> {
+    let inHand: Submission<Tag>[] = [];
     try {
+      this.#isReviving = this.#queue.length === 0 && this.#chores.length === 0;
+      if (this.#isReviving) await this.#untilDecided(() => Promise.resolve());
+      this.#isReviving = false;
       while (this.#queue.length > 0 || this.#chores.length > 0) {
         const group = this.#takeGroup();
+        inHand = group;
         if (group.length > 0) await this.#reserve(group);
         await this.#prepareDatasets(group);
         await this.#runChores();
         if (group.length > 0) await this.#commitGroup(this.#number(group));
+        inHand = [];
       }
     } catch (error) {
+      const lost = [...inHand, ...this.#queue];
       this.#queue = [];
+      this.#queuedBytes = 0;
       const closed = this.#fenced !== undefined;
       this.#fenced ??= error instanceof Error ? error : new Error(String(error));
       for (const chore of this.#chores.splice(0)) chore.fail(this.#fenced);
       if (!closed) this.#options.onFenced(this.#fenced);
+      for (const submission of lost) this.#options.onDropped(submission, this.#fenced);
     }
     this.#running = false;
     for (const idle of this.#idle.splice(0)) idle();
@@ -300,7 +322,7 @@ export class Lane<Tag> {
   async #connection(): Promise<PostgresSession> {
     if (this.#session !== undefined && this.#session.broken === undefined) return this.#session;
     this.#session = undefined;
-    const { session, ownership } = await this.#options.connect();
+    const { session, ownership } = await this.#options.connect(this.#ownership);
     this.#session = session;
     // Ids already given to the group in hand stay: the new block begins above them.
     this.#ownership = ownership;
@@ -332,7 +354,7 @@ export class Lane<Tag> {
       const place = { nextJobId: this.#ownership.nextJobId, nowMs: this.#options.nowMs(), limits: this.#options };
       const roll = planRoll(list, written.has(list.queue), place);
       if (roll === undefined) continue;
-      await this.#untilDecided((session) => session.query(roll.sql));
+      await this.#untilDecided((session) => session.query(fenceSql(this.fence) + roll.sql));
       roll.apply();
     }
   }

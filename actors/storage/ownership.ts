@@ -6,7 +6,11 @@ import { type PostgresSession, TransportError } from '../../transport/index.ts';
 import { firstJobIdOf } from './datasets.ts';
 
 /** First key of the advisory locks; the second is the lane. The fence (0001-jobs.sql) uses 725101. */
-const ownerLockClass = 725_102;
+export const ownerLockClass = 725_102;
+/** The second key is the number of a member (lease-session.ts). */
+export const memberLockClass = 725_103;
+/** The second key is the number of an inbox: its writer holds it while rows may still come. */
+export const inboxLockClass = 725_104;
 const fenceLockClass = 725_101;
 /** Ids reserved at once. A restart skips what is left of a block; 2^44 ids per lane last for ever. */
 export const jobIdBlock = 1_048_576;
@@ -29,17 +33,30 @@ export class LaneOwnedError extends TransportError {
   }
 }
 
-/** Takes the lane over: waits for no one, fences every older writer. Throws LaneOwnedError when it is held. */
-export async function takeLane(session: PostgresSession, lane: number, owner: string): Promise<LaneOwnership> {
+/**
+ * Takes the lane over: waits for no one, fences every older writer. Throws LaneOwnedError when it is held. A writer that
+ * only lost its connection names the epoch it had: when somebody else had the lane since, what the writer knows of it is
+ * worthless, and it is fenced.
+ */
+export async function takeLane(
+  session: PostgresSession,
+  lane: number,
+  owner: string,
+  epochBefore?: number,
+): Promise<LaneOwnership> {
   const lock = await session.query<{ held: boolean }>('select pg_try_advisory_lock($1::int, $2::int) as held', [
     ownerLockClass,
     lane,
   ]);
-  if (lock.rows[0]?.held !== true) throw new LaneOwnedError(lane);
+  if (lock.rows[0]?.held !== true) {
+    if (epochBefore !== undefined) await checkEpoch(session, lane, epochBefore);
+    throw new LaneOwnedError(lane);
+  }
   await session.query('begin');
   try {
     // Waits for transactions of the former owner that passed the fence; later ones see the new epoch.
     await session.query('select pg_advisory_xact_lock($1::int, $2::int)', [fenceLockClass, lane]);
+    if (epochBefore !== undefined) await checkEpoch(session, lane, epochBefore);
     const { rows } = await session.query<{ epoch: number; next_job_id: number }>(
       `insert into sluice_lanes as l (lane, epoch, next_job_id, owner) values ($1, 1, $2, $3)
        on conflict (lane) do update
@@ -57,6 +74,12 @@ export async function takeLane(session: PostgresSession, lane: number, owner: st
   }
 }
 
+async function checkEpoch(session: PostgresSession, lane: number, epoch: number): Promise<void> {
+  const { rows } = await session.query<{ epoch: number }>('select epoch from sluice_lanes where lane = $1', [lane]);
+  if (rows[0]?.epoch === epoch) return;
+  throw new TransportError('LANE_FENCED', `lane ${lane} was taken over by another process meanwhile`, {});
+}
+
 /** Makes sure that `count` ids are left, reserving further blocks when they are not. */
 export async function reserveJobIds(session: PostgresSession, owned: LaneOwnership, count: number): Promise<void> {
   if (owned.nextJobId + count <= owned.blockEnd) return;
@@ -72,18 +95,7 @@ export async function reserveJobIds(session: PostgresSession, owned: LaneOwnersh
   owned.blockEnd = row.next_job_id;
 }
 
-/** True while some session holds the lane: a running process, or one that died so recently that Postgres has not noticed. */
-export async function isLaneHeld(session: PostgresSession, lane: number): Promise<boolean> {
-  const { rowCount } = await session.query(
-    `select 1 from pg_locks
-     where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())
-       and classid = $1 and objid = $2 and objsubid = 2 and granted`,
-    [ownerLockClass, lane],
-  );
-  return rowCount > 0;
-}
-
-/** The same for all lanes: somebody runs on this database. */
+/** True while somebody runs on this database, or died so recently that Postgres has not noticed. */
 export async function isAnyLaneHeld(session: PostgresSession): Promise<boolean> {
   const { rowCount } = await session.query(
     `select 1 from pg_locks

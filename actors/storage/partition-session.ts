@@ -17,6 +17,7 @@ import {
   type DoneRun,
   type HandedJobs,
   type JobStatus,
+  type LeavePartition,
   type LedgerDelta,
   type StorageMessage,
   type StoredJobs,
@@ -234,6 +235,22 @@ export class PartitionSession<Message> {
     const delayMs = reason === 'stale' && this.#losses === 1 ? 0 : ceilingMs * (0.5 + this.#context.random.next() / 2);
     this.#context.log.warn({ reason, delayMs: Math.round(delayMs) }, 'session lost; the partition is opened again');
     if (!this.#closed) this.#context.schedule(openTimerName, delayMs, { kind: 'openSession' });
+  }
+
+  /**
+   * For `leavePartition`: the lane leaves this process. True when what is held is worth nothing any more: then the
+   * session is gone, and the partition is opened again when it is woken. Otherwise the actor is put away in order.
+   */
+  leave({ session, isLost }: LeavePartition): boolean {
+    if (this.#session === 0 || session !== this.#session) return false;
+    if (!isLost) {
+      this.#context.passivate();
+      return false;
+    }
+    this.#session = 0;
+    this.#demand.reset();
+    this.#context.cancel(checkTimerName);
+    return true;
   }
 
   /** For onStop: what was handed out and is unfinished is pending again, from `restUntilMs` (epoch) on. */

@@ -68,6 +68,18 @@ export class CommitFigures {
   }
 }
 
+/** While another process owns the lane: it knows the queues. */
+export function standbyStats(server: ServerFacts, connected: boolean, figures: CommitFigures): StorageStats {
+  return {
+    maintenance: { state: 'waiting', failures: 0, failure: '', lastRoundAtMs: 0 },
+    queues: [],
+    ledger: [],
+    ledgerAlarm: '',
+    commits: commitsOf(figures),
+    postgres: { ...server, connected },
+  };
+}
+
 export function collectStats(
   running: {
     handOff: HandOff;
@@ -83,13 +95,17 @@ export function collectStats(
     ...queue,
     partitions: queue.partitions.sort((a, b) => b.pending - a.pending).slice(0, partitionsListedMax),
   }));
-  const { groups, submissions, rows, bytes } = figures;
   return {
     maintenance: running.maintenance.stats,
     queues,
     ledger: running.ledger.all(),
     ledgerAlarm,
-    commits: { groups, submissions, rows, bytes, p50Ms: figures.percentile(0.5), p99Ms: figures.percentile(0.99) },
+    commits: commitsOf(figures),
     postgres: { ...running.server, connected: running.lane.connected },
   };
+}
+
+function commitsOf(figures: CommitFigures): StorageStats['commits'] {
+  const { groups, submissions, rows, bytes } = figures;
+  return { groups, submissions, rows, bytes, p50Ms: figures.percentile(0.5), p99Ms: figures.percentile(0.99) };
 }

@@ -1,45 +1,57 @@
-// The only actor that talks to the job tables. It funnels everybody's commits into groups (lane.ts), hands committed
-// jobs on from memory (hand-off.ts), and knows after a start what was left unfinished (recovery.ts). Its handlers only
-// enqueue: no message ever waits for Postgres, its sender does.
+// The only actor that talks to the job tables, one for each lane. While this process owns the lane it funnels
+// everybody's commits into groups and hands committed jobs on (owned-lane.ts); while another one does, it stores what
+// the gateway accepts in an inbox of the owner (inbox-writer.ts). The lease actor says which (lease-actor.ts). Handlers
+// only enqueue: no message ever waits for Postgres, its sender does.
+//
+// undecided --standBy--> standby --takeLane--> taking --recovered, inboxes taken over--> owner
+//     \------takeLane--------------------------/  \--somebody else owns it--> standby
+// owner --giveLane--> giving --consumers have left, lock released--> standby;  owner --fenced--> standby
+// Undecided, and in the last step of taking, commits wait here: the jobs of one gateway are stored in their order.
 
-import { type ActorContext, type ActorDefinition, defineActor, type Replier } from '../../runtime/index.ts';
-import { openPostgres, type Postgres, type PostgresError, type PostgresSession } from '../../transport/index.ts';
+import {
+  type ActorContext,
+  type ActorDefinition,
+  defineActor,
+  type Outcome,
+  type Replier,
+} from '../../runtime/index.ts';
+import { openPostgres, type Postgres } from '../../transport/index.ts';
 import type { Environment } from '../environment.ts';
-import { consumerKinds, type QueueName } from '../job.ts';
+import { consumerKinds } from '../job.ts';
 import { consumerKey } from '../lanes.ts';
-import { type ProcessFailed, processKey, processKind } from '../process-actor.ts';
-import type { Commit, CommitReply, ConsumerMessage, JobsFound, StorageMessage, WantedJobs } from './contract.ts';
-import { storageKind } from './contract.ts';
-import type { DatasetList } from './dataset-list.ts';
-import type { GroupWrite } from './group.ts';
-import { HandOff } from './hand-off.ts';
+import {
+  type Commit,
+  type CommitReply,
+  type ConsumerMessage,
+  type JobsFound,
+  type LaneReport,
+  type LaneState,
+  type LeaseMessage,
+  leaseKey,
+  leaseKind,
+  type OpenPartition,
+  type StorageMessage,
+  type StorageStats,
+  storageKind,
+  type WantedJobs,
+} from './contract.ts';
+import { fenceSql } from './group-writer.ts';
+import { InboxImport } from './inbox-import.ts';
+import { InboxWriter } from './inbox-writer.ts';
 import { findJobs } from './job-lookup.ts';
-import { createJobReader } from './job-reader.ts';
-import { rowOffsets } from './job-row.ts';
-import { Lane, type Submission } from './lane.ts';
-import { LedgerTotals } from './ledger.ts';
-import { LedgerCheck } from './ledger-check.ts';
-import { LedgerTables } from './ledger-tables.ts';
-import { Maintenance, type MaintenanceOptions } from './maintenance.ts';
-import { type LaneOwnership, takeLane } from './ownership.ts';
-import type { Partition } from './partition.ts';
-import { loadDatasets, readDatasets } from './queues.ts';
-import { recoverLedger, recoverQueue } from './recovery.ts';
-import { CommitFigures, collectStats, type ServerFacts, serverFacts } from './stats.ts';
+import { OwnedLane, type OwnedMessage } from './owned-lane.ts';
+import { LaneOwnedError } from './ownership.ts';
+import { CommitFigures, collectStats, type ServerFacts, serverFacts, standbyStats } from './stats.ts';
 
-const sweepMs = 1_000;
-const readRetryMs = 200;
 /** Rows and replies for everybody: a mailbox for what arrives during one long handler, not for a backlog. */
 const mailbox = { capacity: 65_536, bytesMax: 512 * 1024 * 1024 };
 
-type Inner = StorageMessage | { kind: 'sweep' } | { kind: 'resumeReads' };
-
-/** What the lane gives back with an outcome: whom to answer and which partitions reported. */
-interface Waiting {
-  replier: Replier;
-  reports: Partition[];
-  submittedAtMs: number;
-}
+type Inner =
+  | StorageMessage
+  | OwnedMessage
+  | { kind: 'recovered'; outcome: Outcome<OwnedLane> }
+  | { kind: 'caughtUp'; outcome: Outcome<void> }
+  | { kind: 'given' };
 
 export function storageDefinition(environment: Environment): ActorDefinition<Inner> {
   return defineActor<Inner>({
@@ -59,34 +71,27 @@ export function storageDefinition(environment: Environment): ActorDefinition<Inn
   });
 }
 
-/** Everything that exists once the lane is ours. */
-interface Running {
-  lane: Lane<Waiting>;
-  handOff: HandOff;
-  ledger: LedgerTotals;
-  ledgerTables: LedgerTables;
-  maintenance: Maintenance;
-  server: ServerFacts;
-  datasets: ReadonlyMap<QueueName, DatasetList>;
-}
-
 class Storage {
   readonly #environment: Environment;
   readonly #context: ActorContext<Inner>;
   readonly #figures: CommitFigures;
   readonly #postgres: Postgres;
-  readonly #laneNumber: number;
-  #running: Running | undefined;
-  #readSession: PostgresSession | undefined;
-  #ledgerCheck: LedgerCheck | undefined;
-  /** The last group whose entries `ledger` holds. */
-  #lastGroupId = 0;
-  #sweeping = false;
+  readonly #lane: number;
+  readonly #inbox: InboxWriter;
+  #state: LaneState = 'undecided';
+  #taking: Promise<OwnedLane> | undefined;
+  #owned: OwnedLane | undefined;
+  #import: InboxImport | undefined;
+  #server: ServerFacts | undefined;
+  /** Asks that wait until it is known who owns the lane. */
+  #undecided: (() => void)[] = [];
+  /** Undefined: commits do not wait here. */
+  #deferred: { commit: Commit; replier: Replier }[] | undefined = [];
 
   constructor(environment: Environment, context: ActorContext<Inner>) {
     this.#environment = environment;
     this.#context = context;
-    this.#laneNumber = Number(context.key);
+    this.#lane = Number(context.key);
     this.#figures = new CommitFigures(environment.telemetry.metrics);
     this.#postgres = openPostgres({
       address: environment.postgres,
@@ -94,295 +99,284 @@ class Storage {
       statementTimeoutMs: environment.settings.postgres.statementTimeoutMs,
       connectTimeoutMs: environment.settings.postgres.connectTimeoutMs,
     });
+    this.#inbox = this.#createInbox();
   }
 
-  /** A start that fails half-way leaves nothing behind: above all not the lane, which the next attempt must get. */
   async start(): Promise<void> {
-    let session: PostgresSession | undefined;
-    try {
-      const connected = await this.#connect();
-      session = connected.session;
-      await this.#begin(connected);
-    } catch (error) {
-      await session?.close();
-      await this.#postgres.close();
-      throw error;
-    }
-  }
-
-  async #begin({ session, ownership }: { session: PostgresSession; ownership: LaneOwnership }): Promise<void> {
-    const { datasets, ledgerNumbers } = await loadDatasets(session, this.#laneNumber);
-    this.#lastGroupId = ownership.nextJobId - 1;
-    const ledger = new LedgerTotals(await recoverLedger(session, this.#laneNumber, ledgerNumbers));
-    const settings = this.#environment.settings.storage;
-    const handOff = new HandOff({
-      reader: createJobReader({ session: () => this.#reader(), datasets }),
-      hand: (queue, partition, message) => this.#consumer(queue, partition).tell(message),
-      wake: (queue, partition) => void this.#consumer(queue, partition).tell({ kind: 'jobsReady' }),
-      watermark: () => this.#lane().watermark,
-      nowMs: () => this.#context.clock.nowMs(),
-      onReadFailed: (error) => this.#readFailed(error),
-      bytesMax: settings.handOffBytesMax,
-      readRowsMax: settings.readRowsMax,
-      readBytesMax: settings.readBytesMax,
-    });
-    const ledgerTables = new LedgerTables(ledgerNumbers);
-    const writer = new Lane<Waiting>(
-      {
-        connect: () => this.#connect(),
-        datasets,
-        ledgerNumber: () => ledgerTables.current,
-        onCommitted: (group, submissions) => this.#committed(group, submissions),
-        onRefused: (submission, error) => this.#refused(submission, error),
-        onExpired: ({ tag }) => tag.replier.fail(new Error('expected to be written before the deadline of the ask')),
-        onFenced: (error) => this.#fenced(error),
-        onTrouble: (error) => this.#trouble(error),
-        nowMs: () => this.#context.clock.nowMs(),
-        delay: (ms) => new Promise((resolve) => void this.#context.clock.setTimer(ms, resolve)),
-        ...settings,
-      },
-      session,
-      ownership,
-    );
-    const server = await serverFacts(session);
-    for (const [queue, list] of datasets) {
-      for (const partition of await recoverQueue(session, queue, list.all)) handOff.restore(partition);
-    }
-    const maintenance = this.#startMaintenance({ lane: writer, handOff, datasets, ledgerTables });
-    this.#running = { lane: writer, handOff, ledger, ledgerTables, maintenance, server, datasets };
-    this.#ledgerCheck = this.#checkLedger(this.#running);
-    handOff.sweep();
-    this.#sweepLater();
-  }
-
-  #startMaintenance(parts: Pick<MaintenanceOptions, 'lane' | 'handOff' | 'datasets' | 'ledgerTables'>): Maintenance {
-    const { postgres: address, settings, telemetry } = this.#environment;
-    return new Maintenance({
-      ...parts,
-      postgres: {
-        address,
-        applicationName: `sluice maintenance ${this.#context.key}`,
-        connectTimeoutMs: settings.postgres.connectTimeoutMs,
-      },
-      settings: settings.storage,
-      context: this.#context,
-      metrics: telemetry.metrics,
-    });
+    this.#server = await this.#postgres.withSession(serverFacts);
+    this.#report();
   }
 
   handle(message: Inner): void {
-    const running = this.#running;
-    if (running === undefined) throw new Error('expected the storage actor to be started');
-    const { handOff } = running;
     switch (message.kind) {
       case 'commit':
-        this.#commit(running, message);
+        this.#commit(message);
         return;
-      case 'openPartition':
-        handOff.open(message.queue, message.partition, message.session);
-        return;
-      case 'pullJobs':
-        handOff.pull(message.queue, message.partition, message.session, message.slots);
-        return;
-      case 'closePartition':
-        handOff.close(message);
-        this.#sweepLater();
-        return;
-      case 'getStats':
-        this.#context.reply(collectStats(running, this.#figures, this.#ledgerCheck?.alarm ?? ''));
-        return;
-      case 'maintain': {
+      case 'getStats': {
         const replier = this.#context.replier();
-        const rounds = Promise.all([running.maintenance.run(), this.#ledgerCheck?.run()]);
-        void rounds.then(() => replier.reply({ kind: 'maintained' }));
+        this.#whenDecided(() => replier.reply(this.#stats()));
         return;
       }
-      case 'lookUpJobs':
-        this.#lookUp(handOff, message.wanted);
+      case 'lookUpJobs': {
+        const replier = this.#context.replier();
+        this.#whenDecided(() => this.#lookUp(message.wanted, replier));
         return;
-      case 'wakeAll':
-        handOff.wakeAll();
+      }
+      case 'maintain': {
+        const replier = this.#context.replier();
+        this.#whenDecided(() => this.#maintain(replier));
         return;
-      case 'sweep':
-        this.#sweeping = false;
-        handOff.sweep();
-        this.#sweepLater();
+      }
+      case 'takeLane':
+        if (this.#state === 'undecided' || this.#state === 'standby') this.#take();
+        else this.#report();
         return;
-      case 'resumeReads':
-        handOff.resume();
+      case 'standBy':
+        if (this.#state === 'undecided') this.#standBy();
+        else this.#report();
         return;
+      case 'giveLane':
+        if (this.#state === 'owner') this.#give();
+        return;
+      case 'takeInboxes':
+        if (this.#state === 'owner') this.#takeInboxes();
+        return;
+      case 'reportLane':
+        this.#report();
+        return;
+      case 'recovered':
+        this.#recovered(message.outcome);
+        return;
+      case 'caughtUp':
+        this.#caughtUp(message.outcome);
+        return;
+      case 'given':
+        this.#standBy();
+        return;
+      default:
+        this.#handleOwned(message);
     }
   }
 
+  #handleOwned(message: OwnedMessage): void {
+    if (this.#owned !== undefined) this.#owned.handle(message);
+    else if (this.#deferred !== undefined) this.#undecided.push(() => this.#handleOwned(message));
+    else if (message.kind === 'openPartition') this.#turnAway(message);
+  }
+
   async stop(afterDrain: boolean): Promise<void> {
-    const running = this.#running;
-    // Commits in flight are still answered while the lane drains.
-    if (!afterDrain) this.#running = undefined;
-    running?.maintenance.stop();
-    await this.#ledgerCheck?.stop();
-    await running?.lane.close(afterDrain);
-    this.#running = undefined;
-    await this.#readSession?.close();
+    // A lane that is being taken right now is given back, whoever awaits it.
+    const owned = this.#owned ?? (await this.#taking?.catch(() => undefined));
+    if (!afterDrain) this.#owned = undefined;
+    if (afterDrain) await this.#import?.stop();
+    await owned?.close(afterDrain);
+    this.#owned = undefined;
+    await this.#inbox.close();
     await this.#postgres.close();
   }
 
-  #lookUp(handOff: HandOff, wanted: WantedJobs): void {
+  #commit(commit: Commit): void {
+    // The way of every commit in a process that owns the lane.
+    if (this.#state === 'owner' || (this.#owned !== undefined && commit.results.length > 0)) {
+      this.#owned?.commit(commit, this.#context.replier());
+      return;
+    }
     const replier = this.#context.replier();
-    const found = this.#postgres.withSession((session) => findJobs(session, wanted, this.#laneNumber));
+    if (this.#deferred !== undefined) this.#deferred.push({ commit, replier });
+    else this.#storeForOwner(commit, replier);
+  }
+
+  /** Results belong to sessions of the lane's owner; new jobs are welcome anywhere. */
+  #storeForOwner(commit: Commit, replier: Replier): void {
+    if (commit.results.length > 0) replier.reply({ kind: 'stale' } satisfies CommitReply);
+    else this.#inbox.store(commit, replier);
+  }
+
+  /** Recovery reads while commits still go to the inbox; then what the inboxes hold is taken over. */
+  #take(): void {
+    this.#setState('taking');
+    this.#taking = this.#recover();
+    this.#context.pipeToSelf(this.#taking, (outcome) => ({ kind: 'recovered', outcome }));
+  }
+
+  #recover(): Promise<OwnedLane> {
+    const { settings, instanceId } = this.#environment;
+    return OwnedLane.take({
+      lane: this.#lane,
+      settings,
+      postgres: this.#postgres,
+      owner: instanceId,
+      context: this.#context,
+      figures: this.#figures,
+      address: this.#environment.postgres,
+      metrics: this.#environment.telemetry.metrics,
+      onLost: (error) => this.#lost(error),
+    });
+  }
+
+  #recovered(outcome: Outcome<OwnedLane>): void {
+    this.#taking = undefined;
+    if (!outcome.ok) {
+      const isHeld = outcome.error instanceof LaneOwnedError;
+      const text = `the lane was not taken: ${outcome.error.message}`;
+      this.#context.log[isHeld ? 'info' : 'warn']({ lane: this.#lane }, text);
+      this.#standBy();
+      return;
+    }
+    const owned = outcome.value;
+    this.#owned = owned;
+    this.#import = new InboxImport({
+      lane: this.#lane,
+      postgres: this.#postgres,
+      log: this.#context.log,
+      fenceSql: () => fenceSql(owned.fence),
+      commit: (commit, replier, imported) => owned.commit(commit, replier, imported),
+    });
+    owned.begin();
+    // The first pass takes what may have piled up; then nothing more comes from here, and the second takes the rest.
+    this.#context.pipeToSelf(this.#catchUp(this.#import), (result) => ({ kind: 'caughtUp', outcome: result }));
+  }
+
+  async #catchUp(inboxes: InboxImport): Promise<void> {
+    await inboxes.run();
+    this.#deferred ??= [];
+    await this.#inbox.close();
+    await inboxes.run();
+  }
+
+  #caughtUp(outcome: Outcome<void>): void {
+    const owned = this.#owned;
+    if (owned === undefined) return;
+    if (!outcome.ok) {
+      this.#context.log.warn({ lane: this.#lane }, `inboxes could not be taken over: ${outcome.error.message}`);
+      this.#drop(owned);
+      return;
+    }
+    this.#setState('owner');
+    this.#context.log.info({ lane: this.#lane, epoch: owned.epoch }, 'this process owns the lane');
+    for (const { commit, replier } of this.#takeDeferred()) owned.commit(commit, replier);
+  }
+
+  #takeInboxes(): void {
+    this.#import?.run().catch((error: unknown) => {
+      this.#figures.trouble();
+      this.#context.log.warn({ lane: this.#lane }, `inboxes are tried again: ${String(error)}`);
+    });
+  }
+
+  /** To another member that is short of lanes. New commits of the gateway go to the inbox from now on. */
+  #give(): void {
+    const owned = this.#owned;
+    if (owned === undefined) return;
+    this.#setState('giving');
+    this.#context.log.info({ lane: this.#lane }, 'this process gives the lane to another one');
+    const given = this.#leave(owned);
+    this.#context.pipeToSelf(given, () => ({ kind: 'given' }));
+  }
+
+  async #leave(owned: OwnedLane): Promise<void> {
+    await this.#import?.stop();
+    await owned.give();
+    this.#forget(owned);
+  }
+
+  #lost(error: Error): void {
+    const owned = this.#owned;
+    if (owned === undefined) return;
+    this.#context.log.error({ lane: this.#lane }, `this process lost the lane and stands by: ${error.message}`);
+    this.#drop(owned);
+  }
+
+  #drop(owned: OwnedLane): void {
+    this.#forget(owned);
+    void owned.close(false).catch((error: unknown) => this.#context.log.warn({ error }, 'a lost lane was not closed'));
+    this.#standBy();
+  }
+
+  #forget(owned: OwnedLane): void {
+    if (this.#owned !== owned) return;
+    this.#owned = undefined;
+    this.#import = undefined;
+  }
+
+  #standBy(): void {
+    this.#setState('standby');
+    for (const { commit, replier } of this.#takeDeferred()) this.#storeForOwner(commit, replier);
+  }
+
+  #takeDeferred(): { commit: Commit; replier: Replier }[] {
+    const deferred = this.#deferred ?? [];
+    this.#deferred = undefined;
+    for (const run of this.#undecided.splice(0)) run();
+    return deferred;
+  }
+
+  #setState(state: LaneState): void {
+    this.#state = state;
+    this.#report();
+  }
+
+  #report(): void {
+    const report: LaneReport = {
+      kind: 'laneReport',
+      lane: this.#lane,
+      state: this.#state,
+      epoch: this.#owned?.epoch ?? 0,
+    };
+    this.#context.ref<LeaseMessage>(leaseKind, leaseKey).tell(report);
+  }
+
+  #whenDecided(run: () => void): void {
+    if (this.#deferred === undefined) run();
+    else this.#undecided.push(run);
+  }
+
+  #maintain(replier: Replier): void {
+    const round = this.#owned?.maintain() ?? Promise.resolve();
+    void round.then(() => replier.reply({ kind: 'maintained' }));
+  }
+
+  /** Tables tell it of any lane; only the owner knows what is in hand. */
+  #lookUp(wanted: WantedJobs, replier: Replier): void {
+    const found = this.#postgres.withSession((session) => findJobs(session, wanted, this.#lane));
     void found.then(
       (jobs) => {
-        for (const job of jobs) job.isHandedOut = handOff.isHandedOut(job.queue, job.partition, job.jobId);
+        for (const job of jobs) {
+          job.isHandedOut = this.#owned?.handOff.isHandedOut(job.queue, job.partition, job.jobId) === true;
+        }
         replier.reply({ kind: 'jobsFound', jobs } satisfies JobsFound);
       },
       (error: unknown) => replier.reply({ kind: 'lookUpFailed', reason: String(error) } satisfies JobsFound),
     );
   }
 
-  /** Once every partition is restored: before that nothing can balance. */
-  #checkLedger({ handOff, ledger }: Running): LedgerCheck {
-    const lane = this.#laneNumber;
-    return new LedgerCheck({
-      lane,
-      totals: ledger,
-      pending: () => ({
-        sources: handOff.pending('gw'),
-        destinations: handOff.pending('rt') + handOff.pending('batch_rt'),
-      }),
-      lastGroupId: () => this.#lastGroupId,
-      readTables: (lastGroupId) =>
-        this.#postgres.withSession(async (session) => {
-          const { ledgerNumbers } = await readDatasets(session, lane);
-          return await recoverLedger(session, lane, ledgerNumbers, lastGroupId);
-        }),
-      tablesMs: this.#environment.settings.storage.ledgerCheckMs,
-      metrics: this.#environment.telemetry.metrics,
-      clock: this.#context.clock,
-      log: this.#context.log,
+  /** Its consumer shall not wait for jobs that others are given; once the lane is here it is woken. */
+  #turnAway({ queue, partition, session }: OpenPartition): void {
+    const key = consumerKey(this.#lane, partition, this.#environment.settings.storage.lanes);
+    const consumer = this.#context.ref<ConsumerMessage>(consumerKinds[queue], key);
+    consumer.tell({ kind: 'leavePartition', session, isLost: true });
+  }
+
+  #stats(): StorageStats {
+    if (this.#server === undefined) throw new Error('expected the storage actor to be started');
+    const owned = this.#owned;
+    if (owned === undefined) return standbyStats(this.#server, !this.#inbox.isInTrouble, this.#figures);
+    const { handOff, ledger, lane, maintenance, ledgerCheck } = owned;
+    return collectStats({ handOff, ledger, lane, maintenance, server: this.#server }, this.#figures, ledgerCheck.alarm);
+  }
+
+  #createInbox(): InboxWriter {
+    return new InboxWriter({
+      lane: this.#lane,
+      postgres: this.#postgres,
+      writer: this.#environment.instanceId,
+      groupBytesMax: this.#environment.settings.storage.groupBytesMax,
+      nowMs: () => this.#context.clock.nowMs(),
+      onCommitted: (commits, rows, bytes) => this.#figures.group(commits, rows, bytes),
+      onTrouble: (error) => {
+        this.#figures.trouble();
+        this.#context.log.warn({ lane: this.#lane }, `events for another process were not stored: ${error.message}`);
+      },
     });
   }
-
-  #commit({ handOff, lane }: Running, commit: Commit): void {
-    const replier = this.#context.replier();
-    let offsets: number[][];
-    try {
-      offsets = commit.jobs.map(({ rows }) => rowOffsets(rows));
-    } catch (error) {
-      replier.reply(refusal(error instanceof Error ? error.message : String(error)));
-      return;
-    }
-    const reports: Partition[] = [];
-    for (const { queue, partition, session, runs, statuses } of commit.results) {
-      const jobIds = [...runs.flatMap((run) => run.jobIds), ...statuses.map((status) => status.jobId)];
-      const report = handOff.beginReport(queue, partition, session, jobIds);
-      if (report === undefined) {
-        for (const begun of reports) handOff.endReport(begun, [], [], false);
-        replier.reply({ kind: 'stale' } satisfies CommitReply);
-        return;
-      }
-      reports.push(report);
-    }
-    const rows = offsets.reduce((sum, one) => sum + one.length - 1, 0) + commit.results.length + commit.ledger.length;
-    const bytes = commit.jobs.reduce((sum, one) => sum + one.rows.byteLength, 0);
-    const tag = { replier, reports, submittedAtMs: this.#context.clock.monotonicMs() };
-    lane.submit({ commit, offsets, rows, bytes, deadlineMs: replier.deadlineMs, tag });
-  }
-
-  #committed(group: GroupWrite, submissions: readonly Submission<Waiting>[]): void {
-    const running = this.#running;
-    if (running === undefined) return;
-    const { handOff, ledger } = running;
-    const touched = new Set<Partition>();
-    for (const { queue, partition, row } of group.placed) touched.add(handOff.stored(queue, partition, row));
-    for (const delta of group.ledger) ledger.add(delta);
-    this.#lastGroupId = group.groupId;
-    const now = this.#context.clock.monotonicMs();
-    for (const { commit, tag } of submissions) {
-      for (const [index, { runs, statuses }] of commit.results.entries()) {
-        const report = tag.reports[index];
-        if (report !== undefined)
-          handOff.endReport(
-            report,
-            runs.flatMap((run) => run.jobIds),
-            statuses,
-            true,
-          );
-      }
-      this.#figures.committed(now - tag.submittedAtMs);
-      tag.replier.reply({ kind: 'committed' } satisfies CommitReply);
-    }
-    this.#figures.group(submissions.length, group.rows, group.bytes);
-    running.ledgerTables.written(group.ledger.length);
-    handOff.serve(touched);
-    this.#sweepLater();
-  }
-
-  #refused(submission: Submission<Waiting>, error: PostgresError): void {
-    this.#giveBack(submission);
-    this.#context.log.error({ sqlState: error.sqlState }, `a commit was refused by Postgres: ${error.message}`);
-    submission.tag.replier.reply(refusal(error.message, error.sqlState));
-  }
-
-  #giveBack(submission: Submission<Waiting>): void {
-    for (const report of submission.tag.reports) this.#running?.handOff.endReport(report, [], [], false);
-  }
-
-  #fenced(error: Error): void {
-    this.#context.log.error(
-      { lane: this.#laneNumber },
-      `this process lost its lane and stops writing: ${error.message}`,
-    );
-    this.#context.ref<ProcessFailed>(processKind, processKey).tell({ kind: 'processFailed', reason: error.message });
-  }
-
-  #trouble(error: Error): void {
-    this.#figures.trouble();
-    this.#context.log.warn(
-      { lane: this.#laneNumber },
-      `Postgres does not take commits, trying again: ${error.message}`,
-    );
-  }
-
-  #readFailed(error: Error): void {
-    this.#figures.trouble();
-    this.#context.log.warn({ lane: this.#laneNumber }, `a backlog read failed, trying again: ${error.message}`);
-    this.#context.schedule('resumeReads', readRetryMs, { kind: 'resumeReads' });
-  }
-
-  #sweepLater(): void {
-    if (this.#sweeping || this.#running?.handOff.hasUnattended !== true) return;
-    this.#sweeping = true;
-    this.#context.schedule('sweep', sweepMs, { kind: 'sweep' });
-  }
-
-  #consumer(queue: QueueName, partition: string) {
-    const key = consumerKey(this.#laneNumber, partition, this.#environment.settings.storage.lanes);
-    return this.#context.ref<ConsumerMessage>(consumerKinds[queue], key);
-  }
-
-  async #connect() {
-    const session = await this.#postgres.session();
-    try {
-      const ownership = await takeLane(session, this.#laneNumber, this.#environment.instanceId);
-      return { session, ownership };
-    } catch (error) {
-      await session.close();
-      throw error;
-    }
-  }
-
-  #lane(): Lane<Waiting> {
-    if (this.#running === undefined) throw new Error('expected the storage actor to be started');
-    return this.#running.lane;
-  }
-
-  async #reader(): Promise<PostgresSession> {
-    if (this.#readSession === undefined || this.#readSession.broken !== undefined) {
-      this.#readSession = await this.#postgres.session();
-    }
-    return this.#readSession;
-  }
-}
-
-function refusal(reason: string, sqlState = ''): CommitReply {
-  return { kind: 'refused', reason, sqlState };
 }

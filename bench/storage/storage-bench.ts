@@ -138,7 +138,7 @@ export class StorageBench {
   }
 
   stats(): Promise<StorageStats> {
-    return new StorageLanes(this.#options.settings.storage.lanes, (lane) => this.#storage(lane)).stats();
+    return new StorageLanes(this.#options.settings.storage.lanes, this.#runtime).stats();
   }
 
   async checks(): Promise<Check[]> {

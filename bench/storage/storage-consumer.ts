@@ -77,6 +77,7 @@ export function consumerDefinition(queue: ConsumedQueue, control: ConsumerContro
           else if (message.kind === 'openSession') session.open();
           else if (message.kind === 'checkSession') session.check();
           else if (message.kind === 'jobs') take(session.accept(message) ?? []);
+          else if (message.kind === 'leavePartition') session.leave(message);
           else {
             const batch = underWay.get(message.ticket);
             underWay.delete(message.ticket);

@@ -15,6 +15,7 @@ import { routerDefinition } from '../../actors/router/router-actor.ts';
 import { builtInWebhookSources } from '../../actors/services/webhook-sources.ts';
 import { WorkspaceHolder } from '../../actors/services/workspace.ts';
 import { type StorageMessage, storageKind } from '../../actors/storage/contract.ts';
+import { leaseDefinition } from '../../actors/storage/lease-actor.ts';
 import { storageDefinition } from '../../actors/storage/storage-actor.ts';
 import { StorageLanes } from '../../actors/storage-lanes.ts';
 import {
@@ -122,15 +123,13 @@ async function startLight({ postgresUrl, workspace: snapshot }: LightOptions) {
     storageDefinition(environment),
     processorDefinition(environment),
     routerDefinition(environment),
-    processDefinition({
-      onFailed: (reason) => tell({ kind: 'failed', reason }),
-      onDestinationFound: () => undefined,
-    }),
+    leaseDefinition(environment),
+    processDefinition({ onDestinationFound: () => undefined }),
   ];
   const own = definitions.map((definition) => ({ ...definition, role }));
   const system = new ActorSystem({ threadId: 1, role, roles: {}, definitions: own, seams, log });
   const storage = (lane: string) => system.ref<StorageMessage>(storageKind, lane);
-  const lanes = new StorageLanes(settings.storage.lanes, storage);
+  const lanes = new StorageLanes(settings.storage.lanes, system);
   await pollUntil('storage to be ready', () => lanes.stats(), readyMs);
   await database.ping();
   const gateway = await startGateway({

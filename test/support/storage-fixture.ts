@@ -3,19 +3,24 @@
 
 import { type Settings, settingsSchema } from '../../actors/config.ts';
 import { ControlsHolder } from '../../actors/controls/contract.ts';
+import type { Environment } from '../../actors/environment.ts';
 import type { Job, QueueName } from '../../actors/job.ts';
+import { consumerPlace } from '../../actors/lanes.ts';
 import { WorkspaceHolder } from '../../actors/services/workspace.ts';
 import {
   type Commit,
   type CommitReply,
+  type ConsumerMessage,
   type HandedJobs,
   type JobStatus,
+  leaseKind,
   type PartitionResults,
   type StorageMessage,
   type StorageStats,
   storageKind,
 } from '../../actors/storage/contract.ts';
 import { JobRowWriter, readJobs } from '../../actors/storage/job-row.ts';
+import { leaseDefinition } from '../../actors/storage/lease-actor.ts';
 import { storageDefinition } from '../../actors/storage/storage-actor.ts';
 import { type ActorRef, ActorSystem, createMetrics, defineActor, loadConfig, realSeams } from '../../runtime/index.ts';
 import type { TestDatabase } from './database.ts';
@@ -46,7 +51,7 @@ export interface StorageFixture {
   /** One round of maintenance; resolves when it is done. */
   maintain(): Promise<void>;
   stats(): Promise<StorageStats>;
-  /** Reasons of `processFailed` messages. */
+  /** Errors that the actors logged. */
   failures: string[];
   stop(): Promise<void>;
 }
@@ -57,7 +62,7 @@ export function storageFixture(
   lane = '0',
   onError: (text: string) => void = () => undefined,
 ): StorageFixture {
-  const settings = settingsWith(storageSettings);
+  const settings = settingsWith({ lanes: Number(lane) + 1, ...storageSettings });
   const consumer = consumersByPlace();
   const changed: (() => void)[] = [];
   const failures: string[] = [];
@@ -65,13 +70,14 @@ export function storageFixture(
     onJobs: (queue, partition, message) => {
       const mine = consumer(queue, partition);
       if (message.session !== mine.session) return;
-      mine.messages.push(message);
-      mine.handed.push(...readJobs(message.rows));
-      for (const status of message.statuses) mine.statuses.set(status.jobId, status);
+      note(mine, message);
       for (const notify of changed.splice(0)) notify();
     },
-    onFailed: (reason) => failures.push(reason),
-    onError,
+    onLeave: (queue, partition, session) => storage.tell(closed(queue, partition, session)),
+    onError: (text) => {
+      failures.push(text);
+      onError(text);
+    },
   });
   const storage = system.ref<StorageMessage>(storageKind, lane);
   let sessions = 0;
@@ -117,7 +123,7 @@ export function storageFixture(
     },
     close(queue, partition) {
       const mine = consumer(queue, partition);
-      storage.tell({ kind: 'closePartition', queue, partition, session: mine.session, restUntilMs: 0, isFull: false });
+      storage.tell(closed(queue, partition, mine.session));
       Object.assign(mine, { session: 0, handed: [], statuses: new Map(), messages: [] });
     },
     maintain: async () => {
@@ -125,6 +131,16 @@ export function storageFixture(
     },
     stats: () => storage.ask<StorageStats>({ kind: 'getStats' }, { timeoutMs: replyMs }),
   };
+}
+
+function note(consumer: Consumer, message: HandedJobs): void {
+  consumer.messages.push(message);
+  consumer.handed.push(...readJobs(message.rows));
+  for (const status of message.statuses) consumer.statuses.set(status.jobId, status);
+}
+
+function closed(queue: QueueName, partition: string, session: number): StorageMessage {
+  return { kind: 'closePartition', queue, partition, session, restUntilMs: 0, isFull: false };
 }
 
 function consumersByPlace(): StorageFixture['consumer'] {
@@ -137,9 +153,11 @@ function consumersByPlace(): StorageFixture['consumer'] {
   };
 }
 
+let fixtures = 0;
+
 interface SystemEvents {
   onJobs(queue: QueueName, partition: string, message: HandedJobs): void;
-  onFailed(reason: string): void;
+  onLeave(queue: QueueName, partition: string, session: number): void;
   onError(text: string): void;
 }
 
@@ -148,26 +166,24 @@ function startSystem(database: TestDatabase, settings: Settings, events: SystemE
     metrics: createMetrics(),
     tracing: { enabled: false, start: () => ({ traceparent: undefined, end: () => undefined }) },
   };
+  fixtures += 1;
+  const environment: Environment = {
+    settings,
+    workspace: new WorkspaceHolder(),
+    controls: new ControlsHolder(),
+    telemetry,
+    postgres: database.address,
+    instanceId: `test/${database.name}/${fixtures}`,
+  };
   const system = new ActorSystem({
     threadId: 1,
     role: 'storage',
-    roles: { [storageKind]: 'storage', processor: 'storage', router: 'storage', process: 'storage' },
+    roles: { [storageKind]: 'storage', [leaseKind]: 'storage', processor: 'storage', router: 'storage' },
     definitions: [
-      storageDefinition({
-        settings,
-        workspace: new WorkspaceHolder(),
-        controls: new ControlsHolder(),
-        telemetry,
-        postgres: database.address,
-        instanceId: `test/${database.name}`,
-      }),
-      consumerDefinition('processor', 'gw', events),
-      consumerDefinition('router', 'rt', events),
-      defineActor<{ kind: string; reason: string }>({
-        kind: 'process',
-        role: 'storage',
-        create: () => ({ onMessage: (message) => events.onFailed(message.reason) }),
-      }),
+      storageDefinition(environment),
+      leaseDefinition(environment),
+      consumerDefinition('processor', 'gw', settings.storage.lanes, events),
+      consumerDefinition('router', 'rt', settings.storage.lanes, events),
     ],
     seams: realSeams(),
     log: {
@@ -181,14 +197,16 @@ function startSystem(database: TestDatabase, settings: Settings, events: SystemE
   return system;
 }
 
-function consumerDefinition(kind: string, queue: QueueName, events: SystemEvents) {
-  return defineActor<{ kind: 'jobsReady' } | HandedJobs>({
+function consumerDefinition(kind: string, queue: QueueName, lanes: number, events: SystemEvents) {
+  return defineActor<ConsumerMessage>({
     kind,
     role: 'storage',
     idleMs: 0,
     create: (context) => ({
       onMessage(message) {
-        if (message.kind === 'jobs') events.onJobs(queue, context.key, message);
+        const { partition } = consumerPlace(context.key, lanes);
+        if (message.kind === 'jobs') events.onJobs(queue, partition, message);
+        if (message.kind === 'leavePartition') events.onLeave(queue, partition, message.session);
       },
     }),
   });
