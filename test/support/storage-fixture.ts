@@ -126,9 +126,7 @@ export function storageFixture(
       storage.tell(closed(queue, partition, mine.session));
       Object.assign(mine, { session: 0, handed: [], statuses: new Map(), messages: [] });
     },
-    maintain: async () => {
-      await storage.ask({ kind: 'maintain' }, { timeoutMs: replyMs });
-    },
+    maintain: () => storage.ask<void>({ kind: 'maintain' }, { timeoutMs: replyMs }),
     stats: () => storage.ask<StorageStats>({ kind: 'getStats' }, { timeoutMs: replyMs }),
   };
 }
