@@ -3,7 +3,7 @@
 
 import type { ActorAddress } from './address.ts';
 import { formatAddress } from './address.ts';
-import { RuntimeError } from './errors.ts';
+import { RuntimeError, stacklessError } from './errors.ts';
 import { type Timers, Wait } from './timers.ts';
 
 /** Longest deadline: an hour is already a hang. */
@@ -81,7 +81,7 @@ export class Asks {
     this.pending.delete(ask.askId);
     this.expired += 1;
     const text = `expected an answer from ${formatAddress(ask.to)} within ${ask.timeoutMs} ms, got none`;
-    ask.outcome.reject(new RuntimeError('ASK_TIMEOUT', text));
+    ask.outcome.reject(stacklessError('ASK_TIMEOUT', text));
   }
 
   private take(askId: number): PendingAsk | undefined {

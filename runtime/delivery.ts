@@ -10,7 +10,7 @@ import type { AskOutcome, Asks } from './asks.ts';
 import type { Cell } from './cell.ts';
 import { codeByReason, type DeadLetterReason, type DeadLetters } from './dead-letters.ts';
 import { asError, codeOf, copyOf, encodeMessage, envelopeTo, nobody } from './envelopes.ts';
-import { asRuntimeError, RuntimeError, rebuild } from './errors.ts';
+import { asRuntimeError, RuntimeError, rebuild, stacklessError } from './errors.ts';
 import type { Holds } from './holds.ts';
 import { Mail } from './mail.ts';
 import type { Placement } from './placement.ts';
@@ -131,7 +131,7 @@ export class Delivery {
     if (reason === 'expired') this.closeAsk(mail);
     if (mail.askId === 0) return;
     const text = `expected ${formatAddress(to)} to take an ask, but it was refused: ${reason}`;
-    this.answerFailure(mail, error ?? new RuntimeError(codeByReason[reason], text));
+    this.answerFailure(mail, error ?? stacklessError(codeByReason[reason], text));
   }
 
   /**

@@ -54,6 +54,20 @@ export class RuntimeError extends Error {
   }
 }
 
+/**
+ * For what is refused or expires by the thousand when there is too much of it: without a stack, which would cost three
+ * times the refusal itself and show nothing but the runtime.
+ */
+export function stacklessError(code: RuntimeErrorCode, message: string): RuntimeError {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  try {
+    return new RuntimeError(code, message);
+  } finally {
+    Error.stackTraceLimit = limit;
+  }
+}
+
 export function isRuntimeErrorCode(code: string): code is RuntimeErrorCode {
   return Object.hasOwn(retryableByCode, code);
 }

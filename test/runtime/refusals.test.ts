@@ -64,6 +64,18 @@ test('an ask to a full mailbox is refused at once', async (t) => {
   assert.equal(await codeOf(ref.ask(3, { timeoutMs: 60_000 })), 'MAILBOX_FULL');
 });
 
+test('what is refused by the thousand carries a code and a text, but no stack, and other errors keep theirs', async (t) => {
+  const runtime = testRuntime({ definitions: [echo] }, t);
+  const ref = runtime.ref<number>('echo', 'a');
+  assert.equal(ref.tell(1) && ref.tell(2), true);
+  const refused = await ref.ask(3, { timeoutMs: 60_000 }).catch((error: unknown) => error);
+  assert.ok(refused instanceof RuntimeError);
+  assert.deepEqual([refused.code, refused.retryable], ['MAILBOX_FULL', true]);
+  assert.match(refused.message, /echo\/a/);
+  assert.doesNotMatch(refused.stack ?? '', /\n\s+at /);
+  assert.match(new RuntimeError('DRAINING', 'any').stack ?? '', /\n\s+at /);
+});
+
 test('an ask for which the thread has no bytes left is refused at once, and taken when there is room again', async (t) => {
   const runtime = testRuntime({ definitions: [echo], mailboxBytesMax: 1_000 }, t);
   const body = new Uint8Array(600);
