@@ -1,5 +1,7 @@
 // What the program says once it runs: what was checked, where everything is, and what to try first. Pure text.
 
+import type { LeaseStats } from './storage/contract.ts';
+
 export interface BannerFacts {
   version: string;
   /** Texts of the start checks that passed, and of whatever else was checked on the way. */
@@ -13,9 +15,12 @@ export interface BannerFacts {
     fsync: string;
     synchronousCommit: string;
   };
-  gateway: { host: string; port: number };
+  role: string;
+  /** Which lanes are ours, and with how many processes they are shared. */
+  lanes: string;
+  /** Absent in a process that only delivers. `http`: the engine and why this one. */
+  gateway?: { host: string; port: number; http: string };
   statusUrl: string;
-  http: { engine: string /** Why this one. */; reason: string };
   workspace: { path: string; sources: number; destinations: number };
   /** Only while the starter workspace is in use. */
   starter?: { writeKey: string; receiverPort: number };
@@ -24,7 +29,6 @@ export interface BannerFacts {
 
 export function startBanner(facts: BannerFacts): string {
   const { postgres, workspace, starter } = facts;
-  const url = gatewayUrl(facts.gateway);
   const server = `PostgreSQL ${postgres.version}, ${postgres.isEmbedded ? 'embedded, in' : 'at'} ${postgres.place}`;
   const rows: [string, string][] = [
     ['checked', facts.checks.join('; ')],
@@ -35,7 +39,8 @@ export function startBanner(facts: BannerFacts): string {
       'workspace',
       `${workspace.path} (${countOf(workspace.sources, 'source')}, ${countOf(workspace.destinations, 'destination')})`,
     ],
-    ['gateway', `${url} by ${facts.http.engine} (${facts.http.reason})`],
+    ...(facts.gateway === undefined ? [] : [gatewayRow(facts.gateway)]),
+    ['lanes', facts.lanes],
     ['status', facts.statusUrl],
   ];
   if (starter !== undefined) {
@@ -46,9 +51,34 @@ export function startBanner(facts: BannerFacts): string {
   }
   const width = Math.max(...rows.map(([name]) => name.length));
   const lines = rows.map(([name, text]) => `  ${name.padEnd(width)}  ${text}`);
-  const title = `Sluice ${facts.version} accepts events (started in ${(facts.startMs / 1000).toFixed(1)} s)`;
-  const trial = starter === undefined ? [] : ['', 'Try it:', '', curlLine(url, starter.writeKey)];
+  const title = `Sluice ${facts.version} ${doings[facts.role] ?? 'runs'} (started in ${(facts.startMs / 1000).toFixed(1)} s)`;
+  const trial =
+    starter === undefined || facts.gateway === undefined
+      ? []
+      : ['', 'Try it:', '', curlLine(gatewayUrl(facts.gateway), starter.writeKey)];
   return ['', title, '', ...lines, ...trial, '', 'Ctrl-C drains and stops.', ''].join('\n');
+}
+
+/** What a role does. */
+const doings: Readonly<Record<string, string>> = {
+  all: 'accepts events',
+  gateway: 'accepts events for others to deliver',
+  pipeline: 'delivers events',
+};
+
+function gatewayRow(gateway: NonNullable<BannerFacts['gateway']>): [string, string] {
+  return ['gateway', `${gatewayUrl(gateway)} by ${gateway.http}`];
+}
+
+export function lanesText({ lanes, members }: LeaseStats): string {
+  const own = lanes.filter(({ state }) => state === 'owner').map(({ lane }) => lane);
+  const ownText = own.length === 0 ? 'none of ours: standing by' : `${own.join(', ')} of ${lanes.length} are ours`;
+  return `${ownText} (${countOf(members, 'process', 'processes')})`;
+}
+
+/** The HTTP engine, and why this one. */
+export function engineText(setting: string, gateway: { engine: string; fallbackReason: string }): string {
+  return `${gateway.engine} (${engineReason(setting, gateway.fallbackReason)})`;
 }
 
 /** One line that a shell takes as it stands. */
@@ -82,11 +112,11 @@ function durabilityText({ fsync, synchronousCommit }: BannerFacts['postgres']): 
 }
 
 /** An address one can go to: nobody can connect to "all interfaces". */
-function gatewayUrl({ host, port }: BannerFacts['gateway']): string {
+function gatewayUrl({ host, port }: { host: string; port: number }): string {
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
 }
 
-function countOf(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+function countOf(count: number, noun: string, plural = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : plural}`;
 }

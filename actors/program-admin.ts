@@ -103,6 +103,14 @@ function probesOf(parts: ProgramParts): ReadinessProbe[] {
       check: async () =>
         parts.isDraining() || (await parts.storage.stats()).postgres.connected ? undefined : 'Postgres is away',
     },
+    {
+      name: 'lanes',
+      // Not ours to own is fine: events for the owner are stored all the same. Nobody's is not.
+      check: async () => {
+        const unowned = parts.isDraining() ? 0 : (await parts.storage.lease()).unowned;
+        return unowned === 0 ? undefined : `nobody processes ${unowned} of the storage lanes`;
+      },
+    },
     { name: 'postgres', check: async () => void (await parts.database()?.ping()) },
     { name: 'workspace', check: () => (parts.services.isConfigured ? undefined : 'there is no configuration yet') },
     { name: 'disk', check: () => (parts.disk()?.isLow === true ? 'the disk is nearly full' : undefined) },

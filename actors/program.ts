@@ -18,7 +18,7 @@ import {
 } from '../runtime/index.ts';
 import { workerEntry } from '../transport/index.ts';
 import type { AdminServer } from './admin/admin-server.ts';
-import { engineReason, serverPlace, startBanner } from './banner.ts';
+import { engineText, lanesText, serverPlace, startBanner } from './banner.ts';
 import { DestinationStates } from './controls/destination-states.ts';
 import { type Database, openDatabase } from './database.ts';
 import { roles } from './definitions.ts';
@@ -31,7 +31,7 @@ import { type ProgramGateway, startProgramGateway } from './program-gateway.ts';
 import { ProgramServices } from './program-services.ts';
 import { StartError } from './start-error.ts';
 import { LastErrors } from './status.ts';
-import { type StorageMessage, type StorageStats, storageKind } from './storage/contract.ts';
+import { type LeaseStats, type StorageMessage, type StorageStats, storageKind } from './storage/contract.ts';
 import { StorageLanes } from './storage-lanes.ts';
 import type { ThreadData } from './thread-data.ts';
 
@@ -104,7 +104,6 @@ class RunningProgram implements Program {
     await this.#watchDisk(database);
     const runtime = await this.#startRuntime(database);
     this.#runtime = runtime;
-    const storageRef = (lane: string) => runtime.ref<StorageMessage>(storageKind, lane);
     const storage = new StorageLanes(settings.storage.lanes, runtime);
     this.#storage = storage;
     const stats = await this.#awaitStorage(() => storage.stats());
@@ -115,20 +114,7 @@ class RunningProgram implements Program {
       log: this.#log,
       clock,
     });
-    this.#gateway = await startProgramGateway({
-      settings,
-      version: this.#options.version,
-      workspace: this.#services.holder,
-      postgres: database.address,
-      storage: storageRef,
-      telemetry: { metrics: this.#metrics, tracing },
-      log: this.#log,
-      seams: this.#seams,
-      databaseUp: () => this.#databaseUp,
-      diskLow: () => this.#disk?.isLow === true,
-      process: this.#options.process,
-      onDrained: async () => {},
-    });
+    if (settings.role !== 'pipeline') this.#gateway = await this.#startGateway(database, runtime, tracing);
     this.#admin = await openProgramAdmin({
       options: { ...this.#options, log: this.#log },
       clock,
@@ -146,7 +132,25 @@ class RunningProgram implements Program {
     });
     this.#watchDatabase(database);
     for (const warning of database.warnings) this.#log.warn({}, warning);
-    this.#options.print(this.#banner(stats));
+    this.#options.print(this.#banner(stats, await storage.lease()));
+  }
+
+  #startGateway(database: Database, runtime: Runtime, tracing: ThreadTracing): Promise<ProgramGateway> {
+    const { settings } = this.#options;
+    return startProgramGateway({
+      settings,
+      version: this.#options.version,
+      workspace: this.#services.holder,
+      postgres: database.address,
+      storage: (lane) => runtime.ref<StorageMessage>(storageKind, lane),
+      telemetry: { metrics: this.#metrics, tracing },
+      log: this.#log,
+      seams: this.#seams,
+      databaseUp: () => this.#databaseUp,
+      diskLow: () => this.#disk?.isLow === true,
+      process: this.#options.process,
+      onDrained: async () => {},
+    });
   }
 
   async reloadWorkspace(): Promise<void> {
@@ -268,11 +272,11 @@ class RunningProgram implements Program {
     look();
   }
 
-  #banner(stats: StorageStats): string {
+  #banner(stats: StorageStats, lease: LeaseStats): string {
     const { settings, version, checks, startedAtMs } = this.#options;
     const { config: workspace, receiver } = this.#services;
     const [database, gateway, admin] = [this.#database, this.#gateway, this.#admin];
-    if (database === undefined || gateway === undefined || admin === undefined || workspace === undefined) return '';
+    if (database === undefined || admin === undefined || workspace === undefined) return '';
     const { path, sources, destinations } = workspace.status();
     const [source] = workspace.current.sources;
     const starter =
@@ -288,9 +292,18 @@ class RunningProgram implements Program {
         place: database.dataDirectory ?? serverPlace(settings.postgres.url),
         isEmbedded: database.dataDirectory !== undefined,
       },
-      gateway: { host: settings.gateway.host, port: gateway.port },
+      role: settings.role,
+      lanes: lanesText(lease),
+      ...(gateway === undefined
+        ? {}
+        : {
+            gateway: {
+              host: settings.gateway.host,
+              port: gateway.port,
+              http: engineText(settings.http.engine, gateway),
+            },
+          }),
       statusUrl: admin.url,
-      http: { engine: gateway.engine, reason: engineReason(settings.http.engine, gateway.fallbackReason) },
       workspace: { path, sources, destinations },
       ...starter,
       startMs: this.#seams.clock.nowMs() - startedAtMs,

@@ -24,7 +24,7 @@ export async function runStartChecks(settings: Settings): Promise<StartCheck[]> 
   const diskCheck = folderCheck.ok ? [await checkDisk(folder)] : [];
   const { gateway, admin, starter, workspace, backendConfig } = settings;
   const ports = [
-    { what: 'gateway', host: gateway.host, port: gateway.port, setting: 'gateway.port (SLUICE_GATEWAY_PORT)' },
+    ...(settings.role === 'pipeline' ? [] : [gatewayPort(gateway)]),
     { what: 'admin', host: admin.host, port: admin.port, setting: 'admin.port (SLUICE_ADMIN_PORT)' },
   ];
   if (workspace.file === '' && backendConfig.url === '') {
@@ -81,6 +81,10 @@ async function checkDisk(folder: string): Promise<StartCheck> {
   if (freeBytes >= diskBytesFreeMin) return { name: 'disk', ok: true, text: `${sizeText(freeBytes)} of disk free` };
   const problem = `Only ${sizeText(freeBytes)} are free on the disk of the data folder ${folder}, ${sizeText(diskBytesFreeMin)} are needed.`;
   return { name: 'disk', ok: false, problem, fix: folderFix('ENOSPC'), code: 'ENOSPC' };
+}
+
+function gatewayPort({ host, port }: Settings['gateway']): PortToCheck {
+  return { what: 'gateway', host, port, setting: 'gateway.port (SLUICE_GATEWAY_PORT)' };
 }
 
 interface PortToCheck {

@@ -11,7 +11,7 @@ import {
 } from './admin/contract.ts';
 import type { WorkspaceStatus } from './services/backend-config.ts';
 import type { ServiceStatus } from './services/service-health.ts';
-import type { StorageStats } from './storage/contract.ts';
+import type { LeaseStats, StorageStats } from './storage/contract.ts';
 import type { StorageLanes } from './storage-lanes.ts';
 
 const errorsKept = 20;
@@ -64,10 +64,11 @@ export class LastErrors {
 }
 
 export async function collectStatus(options: StatusOptions): Promise<Omit<StatusReport, 'ready' | 'reasons'>> {
-  const [runtime, storage] = await Promise.all([
+  const [runtime, storage, lease] = await Promise.all([
     options.runtime.stats(),
     // A storage actor that restarts is part of what the status must be able to show.
     options.storage.stats().catch((): StorageStats | undefined => undefined),
+    options.storage.lease().catch((): LeaseStats | undefined => undefined),
   ]);
   const partitions = (storage?.queues ?? []).flatMap(({ queue, partitions: rows }) =>
     rows.map((row) => ({ queue, ...row })),
@@ -90,6 +91,7 @@ export async function collectStatus(options: StatusOptions): Promise<Omit<Status
     partitionsTotal: (storage?.queues ?? []).reduce((sum, queue) => sum + queue.partitionsTotal, 0),
     ledger: ledgerSums(storage),
     ledgerRows: storage?.ledger ?? [],
+    ...(lease === undefined ? {} : { lease }),
     ...(storage === undefined ? {} : { commits: storage.commits, postgres: storage.postgres }),
     workspace: options.workspace(),
     services: options.services(),

@@ -4,7 +4,7 @@
 import type { ServerResponse } from 'node:http';
 import type { WorkspaceStatus } from '../services/backend-config.ts';
 import type { ServiceStatus } from '../services/service-health.ts';
-import type { StorageStats } from '../storage/contract.ts';
+import type { LeaseStats, StorageStats } from '../storage/contract.ts';
 
 export { credentialsOf, isSecret } from './access.ts';
 
@@ -33,6 +33,8 @@ export interface StatusReport {
   ledger: Record<string, number>;
   /** The same by source and destination ('' at the source), storage/contract.ts. */
   ledgerRows: StorageStats['ledger'];
+  /** Which lanes this process owns, and how many processes share them; absent while storage starts anew. */
+  lease?: LeaseStats;
   commits?: StorageStats['commits'];
   postgres?: StorageStats['postgres'];
   workspace: WorkspaceStatus;

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
-import { type BannerFacts, curlLine, engineReason, serverPlace, startBanner } from '../../actors/banner.ts';
+import { type BannerFacts, curlLine, engineReason, lanesText, serverPlace, startBanner } from '../../actors/banner.ts';
 import { type CommandLine, parseCommandLine as parseAt } from '../../actors/cli.ts';
 import { settingsSchema } from '../../actors/config.ts';
 import { loadConfig } from '../../runtime/index.ts';
@@ -132,9 +132,10 @@ const facts: BannerFacts = {
   checks: ['data folder /d is writable', 'gateway port 8080 is free'],
   dataDir: '/d',
   postgres: { version: '18.4', place: '/d/postgres', isEmbedded: true, fsync: 'on', synchronousCommit: 'on' },
-  gateway: { host: '0.0.0.0', port: 8080 },
+  role: 'all',
+  lanes: '0 of 1 are ours (1 process)',
+  gateway: { host: '0.0.0.0', port: 8080, http: 'uws (uWebSockets.js loaded)' },
   statusUrl: 'http://127.0.0.1:8081/',
-  http: { engine: 'uws', reason: 'uWebSockets.js loaded' },
   workspace: { path: '/d/workspace.yaml', sources: 1, destinations: 2 },
   starter: { writeKey: 'wk_1', receiverPort: 8082 },
   startMs: 1234,
@@ -162,7 +163,21 @@ test('does not promise durability that the server does not give, and shows no cu
   const banner = startBanner({ ...rest, postgres: { ...facts.postgres, fsync: 'off' } });
   assert.match(banner, /NOT DURABLE/);
   assert.doesNotMatch(banner, /curl/);
-  assert.match(startBanner({ ...facts, gateway: { host: '::', port: 1 } }), /http:\/\/\[::1\]:1/);
+  assert.match(startBanner({ ...facts, gateway: { host: '::', port: 1, http: 'uws' } }), /http:\/\/\[::1\]:1/);
+});
+
+test('says what a process does that takes no events in', () => {
+  const { gateway, starter, ...rest } = facts;
+  const banner = startBanner({ ...rest, role: 'pipeline' });
+  assert.match(banner, /Sluice 1\.2\.3 delivers events/);
+  assert.doesNotMatch(banner, /8080 by/);
+  const lanes = [0, 1].map((lane) => ({
+    lane,
+    state: lane === 0 ? ('standby' as const) : ('owner' as const),
+    epoch: 3,
+  }));
+  assert.equal(lanesText({ members: 2, unowned: 0, lanes }), '1 of 2 are ours (2 processes)');
+  assert.match(lanesText({ members: 1, unowned: 0, lanes: lanes.slice(0, 1) }), /standing by \(1 process\)/);
 });
 
 test('gives a curl line that a shell reads as one command with valid JSON', () => {
