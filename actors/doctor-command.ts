@@ -20,7 +20,7 @@ import { hasFailed, reportJson, reportText } from './doctor/report.ts';
 import { checkPostgres } from './doctor/server-checks.ts';
 import { runStartChecks, type StartCheck } from './start-checks.ts';
 import { migrationStates } from './storage/migrate.ts';
-import { isAnyLaneHeld } from './storage/ownership.ts';
+import { isInUse } from './storage/ownership.ts';
 
 export interface DoctorOptions {
   settings: Settings;
@@ -118,7 +118,7 @@ async function checkServerOf({ postgres }: CommandDatabase, options: DoctorOptio
     if (!Array.isArray(states)) return [...findings, failed('tables', states.message, states.fix)];
     const missing = states.filter(({ appliedAtMs }) => appliedAtMs === undefined).length;
     const tables = missing === 0 ? 'those of this version' : `a start brings them up to date (${missing} steps)`;
-    const user = (await isAnyLaneHeld(session)) ? 'used by a running Sluice' : 'not used by a Sluice now';
+    const user = (await isInUse(session)) ? 'used by a running Sluice' : 'not used by a Sluice now';
     return [...findings, passed('tables', `${tables}; ${user}`)];
   });
 }

@@ -2,7 +2,7 @@
 
 import type { MetricSnapshot, MetricsExport, Runtime, ThreadMetrics } from '../runtime/index.ts';
 import { recordRuntime, runtimeCounters, threadRestarts } from './metrics-runtime.ts';
-import type { StorageStats } from './storage/contract.ts';
+import type { LeaseStats, StorageStats } from './storage/contract.ts';
 import type { StorageLanes } from './storage-lanes.ts';
 
 export interface MetricsCollectOptions {
@@ -20,9 +20,10 @@ export async function collectMetrics(
   target: Pick<MetricsExport, 'publish'>,
 ): Promise<void> {
   const { runtime, storage, metrics } = options;
-  const [threads, stored] = await Promise.all([
+  const [threads, stored, lease] = await Promise.all([
     runtime.stats(),
     storage.stats().catch((): StorageStats | undefined => undefined),
+    storage.lease().catch((): LeaseStats | undefined => undefined),
   ]);
   for (const thread of threads.threads) {
     if (!Array.isArray(thread.collected)) continue;
@@ -31,9 +32,18 @@ export async function collectMetrics(
   }
   recordRuntime(metrics, threads);
   if (stored !== undefined) recordStorage(metrics, stored);
+  if (lease !== undefined) recordLease(metrics, lease);
   options.recordOwnVitals();
   const own = threads.threads.filter(({ role }) => role === 'main').flatMap(runtimeCounters);
   target.publish('main', [...metrics.snapshot(), ...own, threadRestarts(threads)]);
+}
+
+function recordLease(metrics: ThreadMetrics, { lanes, members, unowned }: LeaseStats): void {
+  const owned = lanes.filter(({ state }) => state === 'owner').length;
+  metrics.gauge('sluice_lanes_owned', 'Storage lanes that this process owns').set(owned);
+  metrics.gauge('sluice_lanes_standby', 'Storage lanes that another process may own').set(lanes.length - owned);
+  metrics.gauge('sluice_lanes_unowned', 'Storage lanes that nobody has owned for a while').set(unowned);
+  metrics.gauge('sluice_lease_members', 'Processes that share the storage lanes').set(members);
 }
 
 function recordStorage(metrics: ThreadMetrics, stats: StorageStats): void {

@@ -3,7 +3,7 @@
 // should not wait for the next look. Nothing is written: a member that dies leaves nothing behind.
 
 import type { Postgres, PostgresSession } from '../../transport/index.ts';
-import { memberLockClass, ownerLockClass } from './ownership.ts';
+import { memberLockClass, ownerLockClass, presenceLockClass } from './ownership.ts';
 
 const channel = 'sluice';
 
@@ -45,7 +45,7 @@ export class LeaseSession {
         const news = parseNews(payload);
         if (news !== undefined) onNews(news);
       });
-      await session.query(`listen ${channel}`);
+      await session.query(`listen ${channel}; select pg_advisory_lock_shared(${presenceLockClass}, 0)`);
       if (!isMember) return new LeaseSession(session, 0);
       const { rows } = await session.query<{ number: number }>(
         `with joined as materialized (select nextval('sluice_members') as number)

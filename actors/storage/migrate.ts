@@ -6,7 +6,7 @@
 import type { PostgresSession } from '../../transport/index.ts';
 import { MigrationError } from './migration-error.ts';
 import { type Migration, readMigrations } from './migration-files.ts';
-import { isAnyLaneHeld } from './ownership.ts';
+import { isInUse } from './ownership.ts';
 
 export { MigrationError } from './migration-error.ts';
 export { readMigrations } from './migration-files.ts';
@@ -160,7 +160,7 @@ async function checkWayBack(session: PostgresSession, back: readonly Migration[]
       'Use an older database, restored from a backup, or stay with this version.',
     );
   }
-  if (await isAnyLaneHeld(session)) {
+  if (await isInUse(session)) {
     throw new MigrationError(
       'DATABASE_IN_USE',
       'A running Sluice uses this database, and the older tables are not what it expects.',

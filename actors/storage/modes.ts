@@ -5,7 +5,8 @@
 import type { PostgresSession } from '../../transport/index.ts';
 import type { QueueName } from '../job.ts';
 import { jobsTable, ledgerTable, statusTable } from './datasets.ts';
-import { isAnyLaneHeld } from './ownership.ts';
+import { inboxTable } from './inbox-writer.ts';
+import { isInUse } from './ownership.ts';
 import { readDatasets, readLanes } from './queues.ts';
 import { recoverQueue } from './recovery.ts';
 
@@ -50,7 +51,7 @@ async function decide(session: PostgresSession, wanted: Readonly<Record<string, 
     if (known !== undefined && known !== value) changes.push({ name, stored: known, wanted: value });
   }
   if (changes.length > 0) {
-    if (await isAnyLaneHeld(session)) return { kind: 'inUse', changes };
+    if (await isInUse(session)) return { kind: 'inUse', changes };
     const jobs = await pendingJobs(session);
     if (jobs > 0) return { kind: 'pending', changes, jobs };
     await dropLanes(session, Number(wanted['storage.lanes'] ?? 1));
@@ -74,6 +75,21 @@ async function pendingJobs(session: PostgresSession): Promise<number> {
       for (const { pending } of await recoverQueue(session, queue, own)) jobs += pending;
     }
   }
+  return jobs + (await storedForOwners(session));
+}
+
+/** In inboxes, not taken over yet. */
+async function storedForOwners(session: PostgresSession): Promise<number> {
+  const { rows: inboxes } = await session.query<{ number: number }>('select number from sluice_inboxes');
+  let jobs = 0;
+  for (const { number } of inboxes) {
+    const { rows } = await session.query<{ jobs: number }>(
+      `select coalesce(sum(count), 0)::bigint as jobs from ${inboxTable(number)} where position >
+         (select coalesce(max(position), 0) from sluice_inbox_positions where inbox = $1)`,
+      [number],
+    );
+    jobs += rows[0]?.jobs ?? 0;
+  }
   return jobs;
 }
 
@@ -88,6 +104,13 @@ async function dropLanes(session: PostgresSession, lanes: number): Promise<void>
     if (queue === 'ledger') await foldInto(session, `select * from ${ledgerTable(lane, number)}`);
     const tables = queue === 'ledger' ? [ledgerTable(lane, number)] : [jobsTable(name), statusTable(name)];
     await session.query(tables.map((table) => `drop table if exists ${table}`).join('; '));
+  }
+  const { rows: inboxes } = await session.query<{ number: number }>(
+    'delete from sluice_inboxes where lane >= $1 returning number',
+    [lanes],
+  );
+  for (const { number } of inboxes) {
+    await session.query(`drop table ${inboxTable(number)}; delete from sluice_inbox_positions where inbox = ${number}`);
   }
   await foldInto(session, `select * from sluice_ledger_totals where lane >= ${lanes}`);
   await session.query(

@@ -9,6 +9,8 @@ import { firstJobIdOf } from './datasets.ts';
 export const ownerLockClass = 725_102;
 /** The second key is the number of a member (lease-session.ts). */
 export const memberLockClass = 725_103;
+/** Shared by all processes on the database, whatever they do there; the second key is 0. */
+export const presenceLockClass = 725_105;
 /** The second key is the number of an inbox: its writer holds it while rows may still come. */
 export const inboxLockClass = 725_104;
 const fenceLockClass = 725_101;
@@ -96,12 +98,12 @@ export async function reserveJobIds(session: PostgresSession, owned: LaneOwnersh
 }
 
 /** True while somebody runs on this database, or died so recently that Postgres has not noticed. */
-export async function isAnyLaneHeld(session: PostgresSession): Promise<boolean> {
+export async function isInUse(session: PostgresSession): Promise<boolean> {
   const { rowCount } = await session.query(
     `select 1 from pg_locks
      where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())
-       and classid = $1 and objsubid = 2 and granted limit 1`,
-    [ownerLockClass],
+       and classid = any($1) and objsubid = 2 and granted limit 1`,
+    [[ownerLockClass, presenceLockClass]],
   );
   return rowCount > 0;
 }

@@ -2,6 +2,8 @@
 
 import { strict as assert } from 'node:assert';
 import { type TestContext, test } from 'node:test';
+import { InboxWriter } from '../../actors/storage/inbox-writer.ts';
+import { LeaseSession } from '../../actors/storage/lease-session.ts';
 import { settleModes } from '../../actors/storage/modes.ts';
 import { testDatabase } from '../support/database.ts';
 import { jobRows, storageFixture } from '../support/storage-fixture.ts';
@@ -44,4 +46,30 @@ test('with nothing pending other settings are taken over, and lanes that go leav
   const first = storageFixture(database);
   const { ledger } = await first.stats();
   assert.deepEqual(ledger, [{ sourceId: 's', destinationId: '', kind: 'accepted', count: 2 }]);
+});
+
+test('what waits in an inbox is pending, and a process that only takes events in is a process', async (t) => {
+  const database = await testDatabase(t);
+  const postgres = database.open();
+  const settle = (modes: Record<string, string>) => postgres.withSession((session) => settleModes(session, modes));
+  await settle(before);
+  const inbox = new InboxWriter({
+    lane: 2,
+    postgres,
+    writer: 'gateway',
+    groupBytesMax: 1_000_000,
+    nowMs: () => 0,
+    onCommitted: () => undefined,
+    onTrouble: () => undefined,
+  });
+  await new Promise((resolve, reject) => {
+    const jobs = [{ queue: 'gw' as const, ...jobRows(['a', 'a', 'a']) }];
+    inbox.store({ kind: 'commit', jobs, results: [], ledger: [] }, { deadlineMs: 1, reply: resolve, fail: reject });
+  });
+  await inbox.close();
+  assert.deepEqual(await settle(after), { kind: 'pending', changes: [change], jobs: 3 });
+  const gateway = await LeaseSession.open(postgres, false, () => undefined);
+  assert.deepEqual(await settle(after), { kind: 'inUse', changes: [change] });
+  assert.deepEqual((await gateway.look()).members, [], 'it takes no lanes');
+  await gateway.close();
 });
