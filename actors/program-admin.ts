@@ -8,6 +8,7 @@ import type { AdminRoute, ReadinessProbe } from './admin/contract.ts';
 import type { DestinationStates } from './controls/destination-states.ts';
 import { destinationRoutes } from './controls/routes.ts';
 import type { Database } from './database.ts';
+import { deadLetterRoutes } from './dead-letter-routes.ts';
 import type { DiskWatch } from './disk-watch.ts';
 import { jobRoutes } from './job-routes.ts';
 import type { ProgramOptions } from './program-contract.ts';
@@ -69,11 +70,16 @@ function routesOf({
   options,
   egressAllow,
   clock,
+  database,
   gateway,
 }: ProgramParts): AdminRoute[] {
   const { settings } = options;
   return [
     ...jobRoutes((wanted) => storage.lookUp(wanted)),
+    ...deadLetterRoutes({
+      postgres: () => database()?.postgres,
+      commit: (lane, commit) => storage.commit(lane, commit),
+    }),
     ...services.routes,
     ...(gateway()?.adminRoutes ?? []),
     ...destinationRoutes({

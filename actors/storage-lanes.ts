@@ -3,6 +3,8 @@
 
 import type { ActorRef } from '../runtime/index.ts';
 import {
+  type Commit,
+  type CommitReply,
   type JobFound,
   type JobsFound,
   type LeaseMessage,
@@ -19,6 +21,7 @@ import {
 
 const statsTimeoutMs = 2_000;
 const lookUpTimeoutMs = 15_000;
+const commitTimeoutMs = 30_000;
 /** Partitions listed by queue, those with most pending jobs first. */
 const partitionsListedMax = 200;
 
@@ -38,6 +41,13 @@ export class StorageLanes {
 
   tell(message: StorageMessage): void {
     for (const ref of this.#refs) ref.tell(message);
+  }
+
+  /** For main's own commits, which are few. Rejects when the lane does not answer. */
+  async commit(lane: number, commit: Commit): Promise<CommitReply> {
+    const ref = this.#refs[lane];
+    if (ref === undefined) throw new Error(`expected a lane below ${this.#refs.length}, got ${lane}`);
+    return await ref.ask<CommitReply>(commit, { timeoutMs: commitTimeoutMs });
   }
 
   /** Jobs of all lanes, ascending by id. Rejects when a lane cannot tell. */

@@ -80,6 +80,11 @@ export interface Commit {
   jobs: StoredJobs[];
   results: PartitionResults[];
   ledger: LedgerDelta[];
+  /**
+   * Aborted jobs that are tried again as jobs of this commit. Each only once: the second time the whole commit is
+   * refused (SQLSTATE 23505). Only the owner of the lane takes such a commit.
+   */
+  redriven?: number[];
 }
 
 export type CommitReply =

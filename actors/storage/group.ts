@@ -119,6 +119,7 @@ export function buildGroup(commits: readonly NumberedCommit[], place: GroupPlace
     for (const jobs of numbered) builder.addJobs(jobs);
     for (const results of commit.results) builder.addResults(results);
     for (const delta of commit.ledger) builder.addLedger(delta);
+    for (const jobId of commit.redriven ?? []) builder.addRedriven(jobId);
   }
   return builder.finish();
 }
@@ -157,6 +158,12 @@ class GroupBuilder {
   addImported({ inbox, position }: ImportPosition): void {
     const table = this.#table('sluice_inbox_positions', 'inbox, position', ['int4', 'int8']);
     append(table, encodeTuple([field.int4(inbox), field.int8(position)]));
+  }
+
+  /** The primary key of its table refuses a job that was tried again before. */
+  addRedriven(jobId: number): void {
+    const table = this.#table('sluice_redriven', 'job_id, redriven_at', ['int8', 'timestamptz']);
+    append(table, encodeTuple([field.int8(jobId), field.timestamptz(this.#place.nowMs)]));
   }
 
   finish(): GroupWrite {

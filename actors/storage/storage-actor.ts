@@ -71,6 +71,12 @@ export function storageDefinition(environment: Environment): ActorDefinition<Inn
   });
 }
 
+const notOwner: CommitReply = {
+  kind: 'refused',
+  reason: 'another process owns this lane: ask its admin server',
+  sqlState: '',
+};
+
 class Storage {
   readonly #environment: Environment;
   readonly #context: ActorContext<Inner>;
@@ -189,6 +195,7 @@ class Storage {
   /** Results belong to sessions of the lane's owner; new jobs are welcome anywhere. */
   #storeForOwner(commit: Commit, replier: Replier): void {
     if (commit.results.length > 0) replier.reply({ kind: 'stale' } satisfies CommitReply);
+    else if (commit.redriven !== undefined) replier.reply(notOwner);
     else this.#inbox.store(commit, replier);
   }
 

@@ -112,7 +112,9 @@ const badRequests: BadRequest[] = [
   },
 ];
 
-test('refuses bad requests with the right status and text, and stores the good event beside a bad one only', { timeout: 120_000 }, async (t) => {
+test('refuses bad requests with the right status and text, and stores the good event beside a bad one only', {
+  timeout: 120_000,
+}, async (t) => {
   const { program, destination } = await startPipeline(t, {
     env: { SLUICE_GATEWAY_REQUEST_BYTES_MAX: String(requestBytesMax) },
     sources: (fake) => [...oneSource(fake), { id: 'src-off', writeKey: 'wk-off', enabled: false, destinations: [] }],
