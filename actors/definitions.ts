@@ -2,6 +2,7 @@
 
 import type { ActorDefinition } from '../runtime/index.ts';
 import type { Environment } from './environment.ts';
+import { processKind } from './process-actor.ts';
 import { processorDefinition } from './processor/processor-actor.ts';
 import { routerDefinition } from './router/router-actor.ts';
 import { leaseKind, storageKind } from './storage/contract.ts';
@@ -10,6 +11,7 @@ import { storageDefinition } from './storage/storage-actor.ts';
 
 /** Roles of the threads: see design section 7.1. */
 export const roles: Readonly<Record<string, string>> = {
+  [processKind]: 'main',
   [storageKind]: 'storage',
   [leaseKind]: 'storage',
   processor: 'actors',

@@ -39,8 +39,8 @@ const sweepMs = 1_000;
 const readRetryMs = 200;
 /** Consumers are asked again this often: what they receive at the wrong moment keeps them from leaving. */
 const leaveAgainMs = 250;
-/** Consumers that have not left after this are left behind: what they held comes again elsewhere. */
-const leaveMsMax = 10_000;
+/** Beyond the longest delivery. Consumers that have not left then are left behind: what they held comes again elsewhere. */
+const leaveGraceMs = 5_000;
 
 export type OwnedMessage =
   | Commit
@@ -214,7 +214,7 @@ export class OwnedLane {
   async give(): Promise<void> {
     this.handOff.isPaused = true;
     const { clock } = this.#context;
-    const untilMs = clock.monotonicMs() + leaveMsMax;
+    const untilMs = clock.monotonicMs() + this.#options.settings.router.httpTimeoutMs + leaveGraceMs;
     while (this.#askToLeave(false) > 0 && clock.monotonicMs() < untilMs) await this.#delay(leaveAgainMs);
     this.#askToLeave(true);
     await this.close(true);
