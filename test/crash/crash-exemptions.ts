@@ -7,11 +7,17 @@ const failedStart = 'only after a start that failed for another reason; storage-
 const wayBack = 'part of `sluice migrate --to`, a command of its own that runs while no Sluice does';
 const otherModes =
   'only in a start with other lanes or partitions than before, and in one transaction with what it decides';
+const others =
+  'only among several processes, or while Postgres still holds a dead one to be there: two-processes.test.ts, inbox.test.ts';
 const pause = 'a pause until Postgres has noticed the end of the last process; nothing happens in it';
 
 /** By file, below `actors/`. */
 export const moduleReasons: Readonly<Record<string, string>> = {
   'storage/contract': 'types and constants',
+  'storage/inbox-import': others,
+  'storage/inbox-writer': others,
+  'storage/lease-actor': 'decides who owns a lane, and writes nothing',
+  'storage/lease-session': 'reads who is there, and writes nothing',
   'storage/ledger-check': 'reads and compares; what it finds is told, not written',
   'storage/ledger-snapshot': 'reads in one transaction for a report',
 };
@@ -22,7 +28,6 @@ export const unreachedReasons: Readonly<Record<string, string>> = {
   'database:openDatabase/stop': embedded,
   'database:openDatabase/close#2': failedStart,
   'database:agreeOnModes/Promise': pause,
-  'database:awaitLane/Promise': pause,
   'gateway/store-batcher:#commitPieces/':
     'only for events whose text Postgres refuses, which the gateway does not let through',
   'processor/processor:stop/commitAndWait':
@@ -36,16 +41,14 @@ export const unreachedReasons: Readonly<Record<string, string>> = {
   'storage/migrate:moveTo/revert': wayBack,
   'storage/migrate:revert/': wayBack,
   'storage/modes:decide/dropLanes': otherModes,
-  'storage/modes:decide/isAnyLaneHeld': otherModes,
+  'storage/modes:decide/isInUse': otherModes,
   'storage/modes:decide/pendingJobs': otherModes,
   'storage/modes:dropLanes/': otherModes,
   'storage/modes:foldInto/': otherModes,
   'storage/modes:pendingJobs/': otherModes,
   'storage/modes:settleModes/query(rollback)': otherModes,
-  'storage/ownership:isAnyLaneHeld/': wayBack,
+  'storage/ownership:isInUse/': wayBack,
   'storage/ownership:takeLane/query(rollback)': afterError,
   'storage/queues:readLanes/': 'for the status and the metrics, which only read',
-  'storage/storage-actor:#checkLedger/': 'reads the ledger to compare it, once in a long while',
-  'storage/storage-actor:#connect/close': failedStart,
-  'storage/storage-actor:start/close': failedStart,
+  'storage/lane-upkeep:startLedgerCheck/': 'reads the ledger to compare it, once in a long while',
 };

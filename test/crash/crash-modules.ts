@@ -15,8 +15,9 @@ const handlers: Readonly<Record<string, readonly string[]>> = {
   'storage/dataset-list': ['enterLive', 'seal', 'replace', 'remove'],
   'storage/hand-off': ['open', 'pull', 'close', 'stored', 'serve', 'beginReport', 'endReport', '#handRows'],
   'storage/lane': ['submit', '#number', '#settle'],
+  'storage/owned-lane': ['commit', '#committed', '#refused'],
   'storage/partition-session': ['open', 'accept', 'commit', 'settle', 'close'],
-  'storage/storage-actor': ['#commit', '#committed', '#refused'],
+  'storage/storage-actor': ['#commit'],
 };
 
 /** A small load must see what a large one sees: ids run out, the ledger is folded, datasets are dropped. */
