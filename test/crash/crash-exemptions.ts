@@ -14,12 +14,15 @@ const pause = 'a pause until Postgres has noticed the end of the last process; n
 /** By file, below `actors/`. */
 export const moduleReasons: Readonly<Record<string, string>> = {
   'storage/contract': 'types and constants',
+  'storage/dead-letters': 'reads what was given up, and writes nothing',
   'storage/inbox-import': others,
   'storage/inbox-writer': others,
+  'storage/job-lookup': 'reads where a job is, and writes nothing',
   'storage/lease-actor': 'decides who owns a lane, and writes nothing',
   'storage/lease-session': 'reads who is there, and writes nothing',
   'storage/ledger-check': 'reads and compares; what it finds is told, not written',
   'storage/ledger-snapshot': 'reads in one transaction for a report',
+  'storage/redrive': 'asks for commits of the lane, whose points are there; each is whole or not at all',
 };
 
 export const unreachedReasons: Readonly<Record<string, string>> = {
