@@ -21,7 +21,7 @@ import {
 } from './settings/process.ts';
 import { processorSettings } from './settings/processor.ts';
 import { routerSettings } from './settings/router.ts';
-import { backendConfigSettings } from './settings/services.ts';
+import { backendConfigSettings, rateLimitSettings, suppressionSettings } from './settings/services.ts';
 import { storageSettings } from './settings/storage.ts';
 
 export const settingsSchema = defineConfig(
@@ -33,6 +33,8 @@ export const settingsSchema = defineConfig(
     postgres: postgresSettings,
     http: httpSettings,
     gateway: gatewaySettings,
+    rateLimit: rateLimitSettings,
+    suppression: suppressionSettings,
     admin: adminSettings,
     threads: threadSettings,
     storage: storageSettings,
@@ -58,6 +60,17 @@ export const settingsSchema = defineConfig(
       paths: ['backendConfig.url', 'workspace.file'],
       expected: 'the workspace configuration to come from one of them',
       holds: ({ backendConfig, workspace }) => backendConfig.url === '' || workspace.file === '',
+    },
+    {
+      paths: ['suppression.url', 'suppression.token', 'backendConfig.token'],
+      expected: 'suppression.url to be a URL like https://host, with a token',
+      holds: ({ suppression: { url, token }, backendConfig }) =>
+        url === '' || (isHttpUrl(url) && (token !== '' || backendConfig.token !== '')),
+    },
+    {
+      paths: ['rateLimit.store', 'rateLimit.redisUrl'],
+      expected: 'rateLimit.redisUrl to be a URL like redis://host:6379 when the store is redis',
+      holds: ({ rateLimit: { store, redisUrl } }) => store !== 'redis' || /^rediss?:\/\/./.test(redisUrl),
     },
     {
       paths: ['admin.host', 'admin.token'],

@@ -41,7 +41,7 @@ function jsonOf(balances: readonly LedgerBalance[], balanced: boolean): string {
   return `${JSON.stringify({ balanced, rows, totals: totalBalances(balances) }, undefined, 2)}\n`;
 }
 
-const headings = ['source', 'destination', 'in', 'done', 'filtered', 'aborted', 'pending', 'difference'];
+const headings = ['source', 'destination', 'in', 'done', 'filtered', 'suppressed', 'aborted', 'pending', 'difference'];
 /** Columns of text; the rest are figures. */
 const textColumns = 2;
 
@@ -62,7 +62,7 @@ function tableOf(balances: readonly LedgerBalance[], isBalanced: boolean, descri
     ),
   );
   const verdict = isBalanced
-    ? 'Balanced: in = done + filtered + aborted + pending.'
+    ? 'Balanced: in = done + filtered + suppressed + aborted + pending.'
     : 'NOT BALANCED: above 0 something was lost, below 0 it came from nowhere. Please report it, with the log.';
   return [
     '',
@@ -79,7 +79,15 @@ function tableOf(balances: readonly LedgerBalance[], isBalanced: boolean, descri
 function cellsOf({ counts, pending, difference }: LedgerBalance, source: string, destination: string): string[] {
   const incoming = (counts.accepted ?? 0) + (counts.routed ?? 0);
   const done = (counts.processed ?? 0) + (counts.delivered ?? 0);
-  const figures = [incoming, done, counts.filtered ?? 0, counts.aborted ?? 0, pending, difference];
+  const figures = [
+    incoming,
+    done,
+    counts.filtered ?? 0,
+    counts.suppressed ?? 0,
+    counts.aborted ?? 0,
+    pending,
+    difference,
+  ];
   return [source, destination, ...figures.map(String)];
 }
 

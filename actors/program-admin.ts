@@ -80,7 +80,7 @@ function routesOf({
       postgres: () => database()?.postgres,
       commit: (lane, commit) => storage.commit(lane, commit),
     }),
-    ...services.routes,
+    ...services.events.routes,
     ...(gateway()?.adminRoutes ?? []),
     ...destinationRoutes({
       controls: services.controls,
@@ -119,6 +119,7 @@ function probesOf(parts: ProgramParts): ReadinessProbe[] {
     },
     { name: 'postgres', check: async () => void (await parts.database()?.ping()) },
     { name: 'workspace', check: () => (parts.services.isConfigured ? undefined : 'there is no configuration yet') },
+    { name: 'suppression', check: () => parts.services.events.hindrance() },
     { name: 'disk', check: () => (parts.disk()?.isLow === true ? 'the disk is nearly full' : undefined) },
   ];
 }

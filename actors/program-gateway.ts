@@ -12,7 +12,8 @@ import { createJobRuns } from './gateway/job-runs.ts';
 import { WebhookFailures } from './gateway/webhook-failures.ts';
 import { MemoryWatch } from './memory-watch.ts';
 import type { ProgramOptions } from './program-contract.ts';
-import { builtInWebhookSources } from './services/webhook-sources.ts';
+import type { EventGate } from './services/event-gate.ts';
+import type { WebhookSources } from './services/webhook-sources.ts';
 import type { WorkspaceHolder } from './services/workspace.ts';
 import type { StorageMessage } from './storage/contract.ts';
 
@@ -27,6 +28,8 @@ export interface ProgramGatewayOptions {
   seams: Pick<Seams, 'clock' | 'executor'>;
   databaseUp(): boolean;
   diskLow(): boolean;
+  gate: EventGate;
+  webhookSources: WebhookSources;
   process: Pick<ProgramOptions['process'], 'memoryUsage' | 'constrainedMemory'>;
   /** A job run is to be drained: threads must know. */
   onDrained(): Promise<void>;
@@ -67,7 +70,6 @@ export async function startProgramGateway(options: ProgramGatewayOptions): Promi
     ...options,
     memoryLow: () => memory.isLow,
     newMessageId: randomUUID,
-    webhookSources: builtInWebhookSources(),
     onWebhookFailed: (failure) => failures.keep(failure),
     jobRuns: createJobRuns({ postgres, onDrained: () => options.onDrained(), log }),
   });

@@ -3,11 +3,11 @@
 
 import type { ActorLog, Metrics, Runtime, Seams } from '../runtime/index.ts';
 import type { Postgres } from '../transport/index.ts';
-import type { AdminRoute } from './admin/contract.ts';
 import type { Controls } from './controls/contract.ts';
 import { DestinationControls } from './controls/controls.ts';
 import { destinationProblems } from './destinations/registry.ts';
 import type { ProgramOptions } from './program-contract.ts';
+import { type EventServices, startEventServices } from './program-event-services.ts';
 import {
   type OpenedWorkspace,
   openWorkspaceOfControlPlane,
@@ -32,10 +32,10 @@ export interface ProgramServicesOptions {
 export class ProgramServices {
   /** The configuration as the main thread has it. */
   readonly holder = new WorkspaceHolder();
-  readonly routes: AdminRoute[] = [];
   readonly #parts: ProgramServicesOptions;
   readonly #services: Services;
   #controls: DestinationControls | undefined;
+  #events: EventServices | undefined;
   #workspace: OpenedWorkspace | undefined;
   #broadcast: WorkspaceBroadcast | undefined;
 
@@ -60,6 +60,12 @@ export class ProgramServices {
     return this.#controls;
   }
 
+  /** What the gateway asks about events; there once `open` has resolved. */
+  get events(): EventServices {
+    if (this.#events === undefined) throw new Error('expected the services to be open');
+    return this.#events;
+  }
+
   get isConfigured(): boolean {
     return this.holder.current.snapshot.version > 0;
   }
@@ -82,8 +88,17 @@ export class ProgramServices {
       postgres,
       this.#services.begin('backend-config'),
     );
-    const { seams, log } = this.#parts;
+    const { seams, log, metrics, options } = this.#parts;
     const { clock, random } = seams;
+    this.#events = startEventServices({
+      settings: options.settings,
+      services: this.#services,
+      postgres,
+      log,
+      seams,
+      metrics,
+      workspaceId: () => this.holder.current.snapshot.sources[0]?.workspaceId ?? '',
+    });
     const health = this.#services.begin('controls');
     this.#controls = new DestinationControls({ postgres, health, clock, random, log });
     return { config: this.#workspace.config, controls: await this.#controls.open() };
@@ -106,6 +121,7 @@ export class ProgramServices {
 
   /** Last step, when no event is under way any more. */
   async close(): Promise<void> {
+    await this.#events?.close();
     await this.#workspace?.receiver?.close();
   }
 

@@ -29,6 +29,7 @@ import { openProgramAdmin } from './program-admin.ts';
 import type { Program, ProgramOptions } from './program-contract.ts';
 import { type ProgramGateway, startProgramGateway } from './program-gateway.ts';
 import { ProgramServices } from './program-services.ts';
+import { builtInWebhookSources } from './services/webhook-sources.ts';
 import { StartError } from './start-error.ts';
 import { LastErrors } from './status.ts';
 import { type LeaseStats, type StorageMessage, type StorageStats, storageKind } from './storage/contract.ts';
@@ -148,6 +149,8 @@ class RunningProgram implements Program {
       seams: this.#seams,
       databaseUp: () => this.#databaseUp,
       diskLow: () => this.#disk?.isLow === true,
+      gate: this.#services.events.gate,
+      webhookSources: builtInWebhookSources(),
       process: this.#options.process,
       onDrained: async () => {},
     });

@@ -155,10 +155,18 @@ function actorsOf({ threads, deadLetters }: RuntimeStats): StatusReport['actors'
 
 /**
  * Sums by counter over all sources and destinations, and what is pending now. Both balance exactly:
- * accepted = processed + aborted at the source + pendingGateway, routed = delivered + filtered + aborted + pendingRouter.
+ * accepted = processed + suppressed + aborted at the source + pendingGateway, routed = delivered + filtered + aborted + pendingRouter.
  */
 function ledgerSums(storage: StorageStats | undefined): Record<string, number> {
-  const sums: Record<string, number> = { accepted: 0, processed: 0, routed: 0, delivered: 0, filtered: 0, aborted: 0 };
+  const sums: Record<string, number> = {
+    accepted: 0,
+    processed: 0,
+    suppressed: 0,
+    routed: 0,
+    delivered: 0,
+    filtered: 0,
+    aborted: 0,
+  };
   for (const { kind, count } of storage?.ledger ?? []) sums[kind] = (sums[kind] ?? 0) + count;
   const pending = (queue: string): number => storage?.queues.find((one) => one.queue === queue)?.pending ?? 0;
   return { ...sums, pendingGateway: pending('gw'), pendingRouter: pending('rt') + pending('batch_rt') };

@@ -148,7 +148,7 @@ function refuseRoute(routes: AdminRoutes, allowed: readonly string[], response: 
 }
 
 function requestOf(request: IncomingMessage, params: Readonly<Record<string, string>>, query: string): AdminRequest {
-  const body = (): Promise<Buffer> => readBody(request);
+  const body = (bytesMax = adminBodyBytesMax): Promise<Buffer> => readBody(request, bytesMax);
   return {
     params,
     query: new URLSearchParams(query),
@@ -165,12 +165,12 @@ function requestOf(request: IncomingMessage, params: Readonly<Record<string, str
   };
 }
 
-async function readBody(request: IncomingMessage): Promise<Buffer> {
+async function readBody(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request) {
     bytes += chunk.length;
-    if (bytes > adminBodyBytesMax) throw new AdminError(413, `expected a body of at most ${adminBodyBytesMax} bytes`);
+    if (bytes > bytesMax) throw new AdminError(413, `expected a body of at most ${bytesMax} bytes`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

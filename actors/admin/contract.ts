@@ -27,7 +27,7 @@ export interface StatusReport {
   partitions: PartitionStatus[];
   partitionsTotal: number;
   /**
-   * Sums since the beginning and what is pending now. accepted = processed + aborted at a source + pendingGateway;
+   * Sums since the beginning and what is pending now. accepted = processed + suppressed + aborted at a source + pendingGateway;
    * routed = delivered + filtered + aborted at a destination + pendingRouter.
    */
   ledger: Record<string, number>;
@@ -115,8 +115,8 @@ export interface AdminRequest {
   /** Values of the `:name` segments, decoded. */
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
-  /** The body, at most `adminBodyBytesMax`; a larger one is answered 413 before this resolves. */
-  body(): Promise<Buffer>;
+  /** The body, at most `bytesMax` (default `adminBodyBytesMax`); a larger one is answered 413 before this resolves. */
+  body(bytesMax?: number): Promise<Buffer>;
   /** The same as JSON; what is not JSON is answered 400. `{}` when there is none. */
   json(): Promise<unknown>;
 }

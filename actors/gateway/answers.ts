@@ -1,6 +1,7 @@
 // Every answer the gateway gives, with the exact texts of the field: clients and their retry rules know them.
 
 import type { HttpHeaders } from '../../transport/index.ts';
+import type { GateRefusal } from '../services/event-gate.ts';
 
 export interface Answer {
   readonly status: number;
@@ -17,6 +18,7 @@ export interface EventVerdict {
   reason?: string;
 }
 
+const msPerSecond = 1_000;
 const plainText = { 'Content-Type': 'text/plain; charset=utf-8' };
 const errorHeaders: HttpHeaders = Object.freeze({ ...plainText, 'X-Content-Type-Options': 'nosniff' });
 const busyHeaders: HttpHeaders = Object.freeze({ ...errorHeaders, 'Retry-After': '1' });
@@ -63,6 +65,17 @@ export function methodNotAllowed(allowed: string): Answer {
 /** A refusal with a text of its own, whose clients are told to come back when the status says so. */
 export function refusalOf(status: number, text: string): Answer {
   return refusal(status, text, status === 429 || status === 503 ? busyHeaders : errorHeaders);
+}
+
+/** Rates are told with what is left of them, so that a client that sends batches can send a smaller one. */
+export function gateAnswer(held: GateRefusal): Answer {
+  if (held.kind === 'unknown') return answers.unavailable;
+  return refusal(429, 'max requests limit reached', {
+    ...errorHeaders,
+    'Retry-After': String(Math.max(1, Math.ceil(held.retryAfterMs / msPerSecond))),
+    'X-RateLimit-Limit': String(held.limit.events),
+    'X-RateLimit-Remaining': String(held.remaining),
+  });
 }
 
 export function jsonAnswer(value: unknown, status = 200, headers: HttpHeaders = {}): Answer {

@@ -62,6 +62,7 @@ export class EventRows {
   readonly #refusals: (Answer | undefined)[] = [];
   #goodCount = 0;
   #firstRefusal: Answer | undefined;
+  #suppressedCount = 0;
   readonly #userIds: string[] = [];
   readonly #anonymousIds: string[] = [];
   /** Many requests share a millisecond. */
@@ -86,6 +87,11 @@ export class EventRows {
     return this.#goodCount;
   }
 
+  /** Events that are accepted, and neither stored nor refused. */
+  get suppressedCount(): number {
+    return this.#suppressedCount;
+  }
+
   /** What is wrong with the first event that is not good; undefined when all are. */
   get firstRefusal(): Answer | undefined {
     return this.#firstRefusal;
@@ -97,6 +103,7 @@ export class EventRows {
     const answer = verdictAnswers[this.#scanner.scan(body, type === undefined ? 'batch' : 'single')];
     if (answer !== undefined) return answer;
     this.#goodCount = 0;
+    this.#suppressedCount = 0;
     this.#firstRefusal = undefined;
     for (let event = 0; event < this.#scanner.count; event += 1) {
       const refusal = this.#check(event, type);
@@ -107,16 +114,30 @@ export class EventRows {
     return undefined;
   }
 
-  /** One verdict per event of the last `read`; good events get their message ids from `messageIds`, in order. */
-  verdicts(messageIds: readonly string[]): EventVerdict[] {
-    let row = 0;
+  userIdOf(event: number): string | undefined {
+    return this.#refusals[event] === undefined ? this.#userIds[event] : undefined;
+  }
+
+  suppress(event: number): void {
+    this.#refusals[event] = answers.ok;
+    this.#goodCount -= 1;
+    this.#suppressedCount += 1;
+  }
+
+  /**
+   * One verdict per event of the last `read`; good events get their message ids from `messageIds`, in order, and their
+   * verdicts are added to `stored`. Who is suppressed is nobody's business: those events are `ok` as well.
+   */
+  verdicts(messageIds: readonly string[], stored: EventVerdict[] = []): EventVerdict[] {
     return Array.from({ length: this.#scanner.count }, (_, index): EventVerdict => {
       const refusal = this.#refusals[index];
+      if (refusal === answers.ok) return { index, messageId: this.#messageIdOf(index), ok: true };
       if (refusal !== undefined) {
         return { index, messageId: this.#messageIdOf(index), ok: false, reason: refusal.body.trimEnd() };
       }
-      row += 1;
-      return { index, messageId: messageIds[row - 1] ?? '', ok: true };
+      const verdict = { index, messageId: messageIds[stored.length] ?? '', ok: true };
+      stored.push(verdict);
+      return verdict;
     });
   }
 
@@ -148,7 +169,7 @@ export class EventRows {
       requestIpJson: facts.requestIpJson,
       messageId: undefined,
     };
-    const isAllGood = this.#firstRefusal === undefined;
+    const isAllGood = this.#goodCount === this.#scanner.count;
     for (let event = 0; event < this.#scanner.count; event += 1) {
       if (!isAllGood && this.#refusals[event] !== undefined) continue;
       const userId = this.#userIds[event] ?? '';

@@ -4,6 +4,7 @@
 import type { ActorLog, ActorRef, Seams, Telemetry } from '../../runtime/index.ts';
 import { type HttpEngine, type HttpServer, listenHttp } from '../../transport/index.ts';
 import type { Settings } from '../config.ts';
+import type { EventGate } from '../services/event-gate.ts';
 import type { WebhookRequest, WebhookSources } from '../services/webhook-sources.ts';
 import type { SourceConfig, WorkspaceHolder } from '../services/workspace.ts';
 import type { StorageMessage } from '../storage/contract.ts';
@@ -40,6 +41,8 @@ export interface GatewayOptions {
   /** Of the program. */
   version: string;
   webhookSources: WebhookSources;
+  /** What the services say about events before they are stored. */
+  gate: EventGate;
   onWebhookFailed(failure: WebhookFailure): void;
   jobRuns: JobRuns;
 }
@@ -140,6 +143,7 @@ function createParts(options: GatewayOptions): Parts {
     settings,
     batcher,
     admission,
+    gate: options.gate,
     addresses,
     auth,
     log,

@@ -9,9 +9,10 @@ import type { Settings } from '../config.ts';
 import { processorPartition, Splits } from '../isolation.ts';
 import type { GatewayParameters } from '../job.ts';
 import { laneOf } from '../lanes.ts';
+import type { EventGate, JobRunClaim } from '../services/event-gate.ts';
 import type { SourceConfig } from '../services/workspace.ts';
 import type { Admission } from './admission.ts';
-import { type Answer, answers, type EventVerdict, verdictsAnswer } from './answers.ts';
+import { type Answer, answers, type EventVerdict, gateAnswer, verdictsAnswer } from './answers.ts';
 import type { WriteKeyAuth } from './auth.ts';
 import type { ClientAddresses } from './client-address.ts';
 import type { EventRows, RequestFacts } from './event-rows.ts';
@@ -40,6 +41,8 @@ export interface Feed {
   type: string | undefined;
   /** The only destination its events go to; '' = all. */
   destinationId?: string;
+  /** Who sends has shown the admin token. */
+  isInternal?: boolean;
   /** Replayed events were received when they say. */
   keepsReceivedAt?: boolean;
 }
@@ -51,6 +54,7 @@ export interface IngestOptions {
   rows: EventRows;
   batcher: StoreBatcher;
   admission: Admission;
+  gate: EventGate;
   addresses: ClientAddresses;
   tracing: Tracing;
   clock: Clock;
@@ -159,7 +163,7 @@ export class Ingest {
 
   /** The answer that refuses the request; undefined when the commit will answer it. */
   #store({ request, source, feed, span, answer }: Accepted, body: Buffer): Answer | undefined {
-    const { rows, batcher, clock } = this.#options;
+    const { rows, batcher, clock, gate } = this.#options;
     const refusal = rows.read(body, feed.type);
     if (refusal !== undefined) return refusal;
     const { firstRefusal } = rows;
@@ -168,6 +172,8 @@ export class Ingest {
       return wantsVerdicts ? verdictsAnswer(firstRefusal.status, rows.verdicts([])) : firstRefusal;
     }
     if (!batcher.hasRoom(body.byteLength + rows.count * rowOverheadBytes)) return answers.unavailable;
+    const held = gate.check(source, rows, jobRunClaim(request, feed));
+    if (held !== undefined) return gateAnswer(held);
     const receivedAtMs = clock.nowMs();
     const requestIpJson = this.#addressJson(this.#options.addresses.of(request));
     const { lane, shards, parametersStart } = this.#factsOf(source);
@@ -182,13 +188,14 @@ export class Ingest {
       messageIds: wantsVerdicts ? [] : undefined,
       keepsReceivedAt: feed.keepsReceivedAt === true,
     };
-    const told: Told = { firstRefusal, verdicts: undefined };
+    const told: Told = { firstRefusal, verdicts: undefined, stored: [] };
     batcher.store(lane, {
       sourceId: source.id,
       minute: Math.floor(receivedAtMs / msPerMinute),
+      suppressed: rows.suppressedCount,
       write: (writer) => {
         rows.write(writer, facts);
-        if (facts.messageIds !== undefined) told.verdicts = rows.verdicts(facts.messageIds);
+        if (facts.messageIds !== undefined) told.verdicts = rows.verdicts(facts.messageIds, told.stored);
       },
       settle: (outcome, refusedRows) => answer(answerOf(told, outcome, refusedRows)),
     });
@@ -234,25 +241,28 @@ export class Ingest {
 interface Told {
   firstRefusal: Answer | undefined;
   verdicts: EventVerdict[] | undefined;
+  /** Those of the rows, in their order. */
+  stored: EventVerdict[];
 }
 
 function answerOf(told: Told, outcome: StoreOutcome, refusedRows: readonly number[] | undefined): Answer {
   if (outcome !== 'stored') return outcomeAnswers[outcome];
-  const { firstRefusal, verdicts } = told;
-  if (verdicts !== undefined) return verdictsAnswer(200, withRefused(verdicts, refusedRows ?? []));
+  const { firstRefusal, verdicts, stored } = told;
+  for (const row of refusedRows ?? []) refuseRow(stored[row]);
+  if (verdicts !== undefined) return verdictsAnswer(200, verdicts);
   if (firstRefusal !== undefined) return firstRefusal;
   return refusedRows === undefined ? answers.ok : answers.notAnEvent;
 }
 
-function withRefused(verdicts: EventVerdict[], refusedRows: readonly number[]): EventVerdict[] {
-  const good = verdicts.filter(({ ok }) => ok);
-  for (const row of refusedRows) {
-    const verdict = good[row];
-    if (verdict === undefined) continue;
-    verdict.ok = false;
-    verdict.reason = answers.refusedByStorage.body.trimEnd();
-  }
-  return verdicts;
+function refuseRow(verdict: EventVerdict | undefined): void {
+  if (verdict === undefined) return;
+  verdict.ok = false;
+  verdict.reason = answers.refusedByStorage.body.trimEnd();
+}
+
+function jobRunClaim(request: HttpRequest, { isInternal }: Feed): JobRunClaim {
+  if (request.header('x-rudder-job-run-id') === '' && request.header('x-rudder-task-run-id') === '') return 'none';
+  return isInternal === true ? 'proven' : 'claimed';
 }
 
 function endingSpan(span: SpanHandle, answerWith: AnswerWith): AnswerWith {

@@ -133,6 +133,7 @@ export class OtherRoutes {
       }
       const feed: Feed = {
         type: undefined,
+        isInternal: true,
         keepsReceivedAt: kind === 'replay',
         ...(destinationId === '' ? {} : { destinationId }),
       };

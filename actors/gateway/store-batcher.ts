@@ -20,7 +20,9 @@ export interface StoreRequest {
   readonly sourceId: string;
   /** Epoch minute in which the events were received. */
   readonly minute: number;
-  /** Appends the rows of the request, at least one. */
+  /** Events that are counted and not stored. */
+  readonly suppressed?: number;
+  /** Appends the rows of the request; none when all its events are suppressed. */
   write(writer: JobRowWriter): void;
   /**
    * Called once, unless `write` threw; never from within `store`. `refusedRows`: of a `stored` request, the rows that
@@ -131,7 +133,7 @@ export class StoreBatcher {
   #commit(lane: string, rows: Uint8Array, ranges: readonly StoredRange[]): void {
     let count = 0;
     for (const range of ranges) count += range.count;
-    const jobs = [{ queue: 'gw' as const, rows, count }];
+    const jobs = count === 0 ? [] : [{ queue: 'gw' as const, rows, count }];
     const commit: Commit = { kind: 'commit', jobs, results: [], ledger: ledgerOf(ranges) };
     const settled = (reply: CommitReply) => this.#settle(lane, rows, ranges, reply);
     const failed = (error: unknown) => this.#fail(rows, ranges, error);
@@ -193,14 +195,19 @@ export class StoreBatcher {
       [0, middle],
       [middle, count],
     ];
+    // Counted with the first piece that is kept.
+    let suppressed = request.suppressed ?? 0;
     for (let piece = pieces.shift(); piece !== undefined; piece = pieces.shift()) {
       const [from, to] = piece;
       const own = rows.slice(offsets[from], offsets[to]);
       const jobs = [{ queue: 'gw' as const, rows: own, count: to - from }];
-      const ledger = ledgerOf([{ request, count: to - from }]);
+      const ledger = ledgerOf([{ request: { ...request, suppressed }, count: to - from }]);
       const reply = await this.#ask(lane, { kind: 'commit', jobs, results: [], ledger });
       if (reply.kind === 'stale') return false;
-      if (reply.kind === 'committed') continue;
+      if (reply.kind === 'committed') {
+        suppressed = 0;
+        continue;
+      }
       const half = from + ((to - from) >>> 1);
       if (to - from === 1) refused.push(from);
       else pieces.unshift([from, half], [half, to]);
@@ -236,21 +243,25 @@ export class StoreBatcher {
   }
 }
 
-/** What the requests add to the ledger, one entry per source and minute. */
+/** What the requests add to the ledger, one entry per source, minute and counter. */
 function ledgerOf(ranges: readonly Pick<StoredRange, 'request' | 'count'>[]): LedgerDelta[] {
   const deltas: LedgerDelta[] = [];
   const byKey = new Map<string, LedgerDelta>();
-  for (const { request, count } of ranges) {
-    const { sourceId, minute } = request;
-    const key = `${minute}/${sourceId}`;
+  const add = ({ sourceId, minute }: StoreRequest, kind: 'accepted' | 'suppressed', count: number): void => {
+    const key = `${minute}/${kind}/${sourceId}`;
     const known = byKey.get(key);
     if (known !== undefined) {
       known.count += count;
-      continue;
+      return;
     }
-    const delta: LedgerDelta = { minute, sourceId, destinationId: '', kind: 'accepted', count };
+    const delta: LedgerDelta = { minute, sourceId, destinationId: '', kind, count };
     byKey.set(key, delta);
     deltas.push(delta);
+  };
+  for (const { request, count } of ranges) {
+    const suppressed = request.suppressed ?? 0;
+    add(request, 'accepted', count + suppressed);
+    if (suppressed > 0) add(request, 'suppressed', suppressed);
   }
   return deltas;
 }

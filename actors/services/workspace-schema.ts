@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import type { Limit } from './gcra.ts';
 import type { DestinationConfig, SourceConfig } from './workspace.ts';
 
 export interface WorkspaceFault {
@@ -65,7 +66,7 @@ export function readWorkspace(entry: WorkspaceEntry, faults: WorkspaceFault[]): 
       const at = `${path}.destinations[${position}].workspaceId`;
       faults.push({ path: at, expected: 'the id of the workspace of its source', got: 'another id' });
     }
-    return { path, source: sourceOf(source, owner ?? '') };
+    return { path, source: sourceOf(source, owner ?? '', workspace.rateLimit) };
   });
 }
 
@@ -102,6 +103,16 @@ const optionalText = z
 const onByDefault = orElse(z.boolean(), () => true);
 const table = orElse(z.record(z.string(), z.unknown()), () => ({}));
 
+const countMax = 1_000_000_000;
+const count = z
+  .int()
+  .min(1)
+  .max(countMax, { error: `a whole number from 1 to ${countMax}` });
+/** Of events within a window, `{ events, windowMs }`. */
+const rateLimit = keyed({ events: count, windowMs: count })
+  .nullish()
+  .transform((value) => value ?? undefined);
+
 const destinationSchema = keyed({
   id: idText,
   name: optionalText,
@@ -124,13 +135,18 @@ const sourceSchema = keyed({
   config: table,
   sourceDefinition: keyed({ id: optionalText, name: idText, category: optionalText, type: optionalText }),
   destinations: orElse(z.array(destinationSchema), () => []),
+  rateLimit,
+  workspaceRateLimit: rateLimit,
 });
 
-const workspaceSchema = keyed({ workspaceId: optionalId, sources: z.array(sourceSchema) });
+const workspaceSchema = keyed({ workspaceId: optionalId, rateLimit, sources: z.array(sourceSchema) });
 
-function sourceOf(source: z.output<typeof sourceSchema>, workspaceId: string): SourceConfig {
+function sourceOf(source: z.output<typeof sourceSchema>, workspaceId: string, ofWorkspace?: Limit): SourceConfig {
   const definition = source.sourceDefinition;
+  const workspaceRateLimit = source.workspaceRateLimit ?? ofWorkspace;
   return {
+    ...(source.rateLimit === undefined ? {} : { rateLimit: source.rateLimit }),
+    ...(workspaceRateLimit === undefined ? {} : { workspaceRateLimit }),
     id: source.id,
     name: source.name ?? source.id,
     writeKey: source.writeKey,

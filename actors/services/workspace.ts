@@ -2,6 +2,8 @@
 // Shape and names follow spec/transformer-and-clients.md 7.2; the file reader (backend-config.ts) makes a snapshot,
 // main broadcasts it, and every thread holds the newest one.
 
+import type { Limit } from './gcra.ts';
+
 export interface DestinationConfig {
   id: string;
   name: string;
@@ -28,6 +30,10 @@ export interface SourceConfig {
   destinations: DestinationConfig[];
   /** The source whose stored events this one takes again; absent: it is none for replays. */
   originalId?: string;
+  /** Of this source; absent: the settings'. */
+  rateLimit?: Limit;
+  /** Of its whole workspace; absent: the settings'. */
+  workspaceRateLimit?: Limit;
 }
 
 export interface WorkspaceSnapshot {

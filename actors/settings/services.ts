@@ -1,6 +1,7 @@
-// Settings of the services behind the gateway: where the configuration comes from when it is no file.
+// Settings of the services behind the gateway: where the configuration comes from when it is no
+// file, and what sources may send.
 
-import { integer, text } from '../../runtime/index.ts';
+import { boolean, choice, integer, text } from '../../runtime/index.ts';
 
 export const backendConfigSettings = {
   url: text({
@@ -37,5 +38,51 @@ export const backendConfigSettings = {
   environmentPrefix: text({
     default: '',
     doc: "Environment variables that a control plane's configuration may name as env.NAME begin with this. Empty: it may name none",
+  }),
+};
+
+export const rateLimitSettings = {
+  sourceEvents: integer({
+    default: 0,
+    min: 0,
+    max: 1_000_000_000,
+    doc: "Events a source may send per window; beyond: 429. 0: no limit. A source's own `rateLimit: {events, windowMs}` counts before it",
+  }),
+  workspaceEvents: integer({
+    default: 0,
+    min: 0,
+    max: 1_000_000_000,
+    doc: "The same for all sources of a workspace together; a workspace's own `rateLimit` counts before it",
+  }),
+  windowMs: integer({ default: 60_000, min: 1, max: 86_400_000, doc: 'Window of sourceEvents and workspaceEvents' }),
+  store: choice(['memory', 'postgres', 'redis'], {
+    default: 'memory',
+    doc: 'Where processes share what they let pass. memory: each limits by itself',
+  }),
+  redisUrl: text({ default: '', secret: true, doc: 'Redis of the store redis: redis://user:password@host:6379' }),
+  sharePauseMs: integer({
+    default: 100,
+    min: 1,
+    max: 60_000,
+    doc: 'Shortest pause between two exchanges with the store',
+  }),
+};
+
+export const suppressionSettings = {
+  store: choice(['off', 'memory', 'full', 'recent'], {
+    default: 'off',
+    doc: 'Where users whose events must not be stored are kept: in memory, all of them in the data folder, or there those of the last recentDays. off: nobody is suppressed',
+  }),
+  url: text({
+    default: '',
+    doc: 'Control plane that suppressions are polled from. Empty: that of backendConfig.url, else only the admin API suppresses',
+  }),
+  token: text({ default: '', secret: true, doc: 'Token for it. Empty: backendConfig.token' }),
+  pollMs: integer({ default: 300_000, min: 100, max: 86_400_000, doc: 'Pause between two looks for suppressions' }),
+  pageSize: integer({ default: 5_000, min: 1, max: 100_000, doc: 'Suppressions asked for at once' }),
+  recentDays: integer({ default: 30, min: 1, max: 3_650, doc: 'Window of the store recent' }),
+  passUnknown: boolean({
+    default: false,
+    doc: 'Accept events while it is not known yet who is suppressed; otherwise they are answered 503',
   }),
 };

@@ -59,11 +59,12 @@ export interface PartitionResults {
 
 /**
  * What the ledger counts (promise P6), each pair balancing exactly at any moment:
- *   per source (destinationId ''):  accepted = processed + aborted + pending gw jobs
+ *   per source (destinationId ''):  accepted = processed + suppressed + aborted + pending gw jobs
  *   per source and destination:     routed = delivered + filtered + aborted + pending rt/batch_rt jobs
+ * `suppressed` events are counted and never stored.
  * `routed` counts every event for every destination connected to its source, also those filtered before a job is made.
  */
-export type LedgerKind = 'accepted' | 'processed' | 'routed' | 'delivered' | 'filtered' | 'aborted';
+export type LedgerKind = 'accepted' | 'processed' | 'suppressed' | 'routed' | 'delivered' | 'filtered' | 'aborted';
 
 export interface LedgerDelta {
   /** Epoch minute in which the event was received. */

@@ -9,6 +9,7 @@ import { type Gateway, startGateway } from '../../actors/gateway/gateway.ts';
 import type { AnswerWith } from '../../actors/gateway/ingest.ts';
 import type { JobRuns } from '../../actors/gateway/job-runs.ts';
 import type { WebhookFailure } from '../../actors/gateway/webhook-route.ts';
+import { EventGate } from '../../actors/services/event-gate.ts';
 import { builtInWebhookSources } from '../../actors/services/webhook-sources.ts';
 import { type SourceConfig, WorkspaceHolder } from '../../actors/services/workspace.ts';
 import { loadConfig } from '../../runtime/config-load.ts';
@@ -41,6 +42,8 @@ export interface GatewayFixtureOptions {
   flags?: Record<string, string>;
   tracing?: Tracing;
   newMessageId?: () => string;
+  /** Default: nobody is suppressed or limited. */
+  gate?: EventGate;
 }
 
 export const fixedNowMs = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
@@ -100,6 +103,7 @@ export async function startTestGateway(
     newMessageId: options.newMessageId ?? (() => '00000000-0000-4000-8000-000000000000'),
     databaseUp: () => database.up,
     diskLow: () => disk.low,
+    gate: options.gate ?? new EventGate({ suppressedUsers: undefined, rateLimiter: undefined }),
     memoryLow: () => disk.memoryLow,
     version: '1.2.3',
     webhookSources: builtInWebhookSources(() => 'visitor'),

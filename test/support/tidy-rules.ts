@@ -48,7 +48,7 @@ const actorContracts =
 /** Every dependency and the only files that may import it. A package that is not here is not ours to use. */
 const thirdParties: readonly { package: RegExp; allowed: RegExp }[] = [
   {
-    package: /^(?:uwebsockets|pg|pg-promise|pg-copy-streams|comlink|msgpackr|undici)(?:\/|$)/,
+    package: /^(?:uwebsockets|pg|pg-promise|pg-copy-streams|comlink|msgpackr|undici|lmdb|@redis\/client)(?:\/|$)/,
     allowed: /^transport\//,
   },
   { package: /^@opentelemetry\//, allowed: /^runtime\/(?:tracing|metrics-export)\.ts$/ },

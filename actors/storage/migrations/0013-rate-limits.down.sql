@@ -1,0 +1,1 @@
+drop table sluice_rate_limits;
