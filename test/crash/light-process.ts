@@ -12,6 +12,7 @@ import { createJobRuns } from '../../actors/gateway/job-runs.ts';
 import { processDefinition } from '../../actors/process-actor.ts';
 import { processorDefinition } from '../../actors/processor/processor-actor.ts';
 import { routerDefinition } from '../../actors/router/router-actor.ts';
+import { EventGate } from '../../actors/services/event-gate.ts';
 import { builtInWebhookSources } from '../../actors/services/webhook-sources.ts';
 import { WorkspaceHolder } from '../../actors/services/workspace.ts';
 import { type StorageMessage, storageKind } from '../../actors/storage/contract.ts';
@@ -145,6 +146,7 @@ async function startLight({ postgresUrl, workspace: snapshot }: LightOptions) {
     memoryLow: () => false,
     version: 'light',
     webhookSources: builtInWebhookSources(),
+    gate: new EventGate({ suppressedUsers: undefined, rateLimiter: undefined }),
     onWebhookFailed: () => undefined,
     jobRuns: createJobRuns({ postgres: database.postgres, onDrained: () => Promise.resolve(), log }),
   });

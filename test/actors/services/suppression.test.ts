@@ -45,6 +45,10 @@ const changes = fc.array(
   { maxLength: 12 },
 );
 
+const everyQuestion = ['w', 'w1'].flatMap((workspaceId) =>
+  ['1u', 'u', 'ü'].flatMap((userId) => ['a', 'b', '*'].map((source) => [workspaceId, userId, source] as const)),
+);
+
 test('memory and disk answer like a set of keys, one for each user and source', async (t) => {
   let runs = 0;
   const path = await folder(t);
@@ -62,13 +66,9 @@ test('memory and disk answer like a set of keys, one for each user and source', 
       const memory = new SuppressionStore({ tables: memoryKeyValueStore(), windowMs: undefined, nowMs: () => startMs });
       for (const store of [memory, await openAt(join(path, String(runs)))]) {
         await store.apply(all);
-        for (const workspaceId of ['w', 'w1']) {
-          for (const userId of ['1u', 'u', 'ü']) {
-            for (const source of ['a', 'b', '*']) {
-              const expected = [source, '*'].some((one) => model.has([workspaceId, userId, one].join('\n')));
-              assert.equal(store.isSuppressed(workspaceId, userId, source), expected);
-            }
-          }
+        for (const [workspaceId, userId, source] of everyQuestion) {
+          const expected = [source, '*'].some((one) => model.has([workspaceId, userId, one].join('\n')));
+          assert.equal(store.isSuppressed(workspaceId, userId, source), expected);
         }
         await store.close();
       }
