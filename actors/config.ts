@@ -21,7 +21,13 @@ import {
 } from './settings/process.ts';
 import { processorSettings } from './settings/processor.ts';
 import { routerSettings } from './settings/router.ts';
-import { backendConfigSettings, rateLimitSettings, suppressionSettings } from './settings/services.ts';
+import {
+  backendConfigSettings,
+  diagnosticsSettings,
+  rateLimitSettings,
+  suppressionSettings,
+  transformerSettings,
+} from './settings/services.ts';
 import { storageSettings } from './settings/storage.ts';
 
 export const settingsSchema = defineConfig(
@@ -35,6 +41,8 @@ export const settingsSchema = defineConfig(
     gateway: gatewaySettings,
     rateLimit: rateLimitSettings,
     suppression: suppressionSettings,
+    transformer: transformerSettings,
+    diagnostics: diagnosticsSettings,
     admin: adminSettings,
     threads: threadSettings,
     storage: storageSettings,
@@ -60,6 +68,16 @@ export const settingsSchema = defineConfig(
       paths: ['backendConfig.url', 'workspace.file'],
       expected: 'the workspace configuration to come from one of them',
       holds: ({ backendConfig, workspace }) => backendConfig.url === '' || workspace.file === '',
+    },
+    {
+      paths: ['transformer.url'],
+      expected: 'a URL like http://host:9090',
+      holds: ({ transformer: { url } }) => url === '' || isHttpUrl(url),
+    },
+    {
+      paths: ['diagnostics.url', 'diagnostics.writeKey'],
+      expected: 'a URL like https://host, and a write key of a source there',
+      holds: ({ diagnostics: { url, writeKey } }) => url === '' || (isHttpUrl(url) && writeKey !== ''),
     },
     {
       paths: ['suppression.url', 'suppression.token', 'backendConfig.token'],

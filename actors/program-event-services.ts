@@ -1,12 +1,14 @@
-// The services that the gateway asks about events: who is suppressed and who sends too much. Put together from the
-// settings; what is switched off is not there and costs nothing.
+// The services that the gateway asks about events: who is suppressed, who sends too much, what a webhook means; and the
+// program's own diagnostics. Put together from the settings; what is switched off is not there and costs nothing.
 
+import { randomUUID } from 'node:crypto';
 import { join, resolve } from 'node:path';
-import type { ActorLog, Metrics, Seams } from '../runtime/index.ts';
+import type { ActorLog, Seams, ThreadMetrics } from '../runtime/index.ts';
 import { memoryKeyValueStore, openKeyValueStore, type Postgres } from '../transport/index.ts';
 import type { AdminRoute } from './admin/contract.ts';
 import type { Settings } from './config.ts';
 import { controlPlaneName } from './services/control-plane.ts';
+import { Diagnostics, requestFigures } from './services/diagnostics.ts';
 import { EventGate } from './services/event-gate.ts';
 import { LimitSharing } from './services/limit-sharing.ts';
 import { postgresLimitStore, redisLimitStore } from './services/limit-stores.ts';
@@ -17,6 +19,9 @@ import { SuppressedUsers } from './services/suppressed-users.ts';
 import { suppressionRoutes } from './services/suppression-routes.ts';
 import { SuppressionStore } from './services/suppression-store.ts';
 import { SuppressionSync } from './services/suppression-sync.ts';
+import { TransformerFeaturesPoll, transformerName } from './services/transformer-features.ts';
+import { builtInWebhookSources, isGenericWebhook, type WebhookSources } from './services/webhook-sources.ts';
+import { WebhookTransformer } from './services/webhook-transformer.ts';
 
 export interface EventServicesParts {
   settings: Settings;
@@ -24,13 +29,15 @@ export interface EventServicesParts {
   postgres: Postgres;
   log: ActorLog;
   seams: Seams;
-  metrics: Metrics;
+  metrics: ThreadMetrics;
+  version: string;
   /** The one workspace of this process; '' when there is none yet, or several. */
   workspaceId(): string;
 }
 
 export interface EventServices {
   gate: EventGate;
+  webhookSources: WebhookSources;
   routes: AdminRoute[];
   /** Why nothing can be accepted because of them; undefined when it can. */
   hindrance(): string | undefined;
@@ -41,13 +48,21 @@ const redisTimeoutMs = 2_000;
 const answerBytesMax = 64 * 1024 * 1024;
 const msPerDay = 86_400_000;
 const suppressionTimeoutMs = 30_000;
+const transformerConnectionsMax = 64;
+const diagnosticsBytesMax = 16 * 1024;
+const diagnosticsTimeoutMs = 10_000;
 
 /** Nothing here waits: stores and connections open in the background. */
 export function startEventServices(parts: EventServicesParts): EventServices {
   const suppressedUsers = createSuppressedUsers(parts);
   const { limiter, sharing } = createRateLimiter(parts);
+  const { webhookSources, features } = createWebhookSources(parts);
+  const diagnostics = createDiagnostics(parts);
   suppressedUsers?.start();
+  features?.start();
+  diagnostics?.start();
   return {
+    webhookSources,
     gate: new EventGate({ suppressedUsers, rateLimiter: limiter }),
     routes: suppressedUsers === undefined ? [] : suppressionRoutes(suppressedUsers, () => parts.seams.clock.nowMs()),
     hindrance: () =>
@@ -57,8 +72,56 @@ export function startEventServices(parts: EventServicesParts): EventServices {
     close: async () => {
       await suppressedUsers?.close();
       await sharing?.close();
+      await features?.close();
+      await diagnostics?.close();
     },
   };
+}
+
+function createWebhookSources({ settings, services, seams }: EventServicesParts) {
+  const { url, pollMs, timeoutMs } = settings.transformer;
+  const builtIn = builtInWebhookSources();
+  if (url === '' || settings.role === 'pipeline') return { webhookSources: builtIn, features: undefined };
+  const { clock, random } = seams;
+  const client = new ServiceClient({
+    name: transformerName,
+    answerBytesMax,
+    connectionsMax: transformerConnectionsMax,
+  });
+  const asked = services.begin('transformer-features');
+  const features = new TransformerFeaturesPoll({ client, url, pollMs, timeoutMs, health: asked, clock, random });
+  const webhookSources = new WebhookTransformer({
+    client,
+    url,
+    timeoutMs,
+    features: () => features.current,
+    builtIn,
+    isBuiltIn: isGenericWebhook,
+    health: services.begin('webhook-transformer'),
+    clock,
+    random,
+  });
+  return { webhookSources, features };
+}
+
+function createDiagnostics({ settings, services, seams, metrics, version }: EventServicesParts) {
+  const { url, writeKey, everyMs } = settings.diagnostics;
+  if (url === '' || settings.role === 'pipeline') return undefined;
+  const { clock, random } = seams;
+  return new Diagnostics({
+    client: new ServiceClient({ name: 'the data plane of diagnostics', answerBytesMax: diagnosticsBytesMax }),
+    url,
+    writeKey,
+    everyMs,
+    timeoutMs: diagnosticsTimeoutMs,
+    anonymousId: randomUUID(),
+    version,
+    newId: randomUUID,
+    figures: () => requestFigures(metrics.snapshot()),
+    health: services.begin('diagnostics'),
+    clock,
+    random,
+  });
 }
 
 /** Always there: a source may have a limit of its own in the configuration at any time. */

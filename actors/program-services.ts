@@ -1,7 +1,7 @@
 // The services of the running program: the configuration it follows, and what stands beside the gateway. They are
 // opened and closed here so that program.ts need not know each of them; none of them can hold up a start or a drain.
 
-import type { ActorLog, Metrics, Runtime, Seams } from '../runtime/index.ts';
+import type { ActorLog, Runtime, Seams, ThreadMetrics } from '../runtime/index.ts';
 import type { Postgres } from '../transport/index.ts';
 import type { Controls } from './controls/contract.ts';
 import { DestinationControls } from './controls/controls.ts';
@@ -26,7 +26,7 @@ export interface ProgramServicesOptions {
   options: ProgramOptions;
   log: ActorLog;
   seams: Seams;
-  metrics: Metrics;
+  metrics: ThreadMetrics;
 }
 
 export class ProgramServices {
@@ -97,6 +97,7 @@ export class ProgramServices {
       log,
       seams,
       metrics,
+      version: options.version,
       workspaceId: () => this.holder.current.snapshot.sources[0]?.workspaceId ?? '',
     });
     const health = this.#services.begin('controls');

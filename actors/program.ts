@@ -29,7 +29,6 @@ import { openProgramAdmin } from './program-admin.ts';
 import type { Program, ProgramOptions } from './program-contract.ts';
 import { type ProgramGateway, startProgramGateway } from './program-gateway.ts';
 import { ProgramServices } from './program-services.ts';
-import { builtInWebhookSources } from './services/webhook-sources.ts';
 import { StartError } from './start-error.ts';
 import { LastErrors } from './status.ts';
 import { type LeaseStats, type StorageMessage, type StorageStats, storageKind } from './storage/contract.ts';
@@ -150,7 +149,7 @@ class RunningProgram implements Program {
       databaseUp: () => this.#databaseUp,
       diskLow: () => this.#disk?.isLow === true,
       gate: this.#services.events.gate,
-      webhookSources: builtInWebhookSources(),
+      webhookSources: this.#services.events.webhookSources,
       process: this.#options.process,
       onDrained: async () => {},
     });

@@ -86,3 +86,21 @@ export const suppressionSettings = {
     doc: 'Accept events while it is not known yet who is suppressed; otherwise they are answered 503',
   }),
 };
+
+export const transformerSettings = {
+  url: text({
+    default: '',
+    doc: 'Transformer for webhook sources other than generic ones. Empty: those are answered 503',
+  }),
+  pollMs: integer({ default: 10_000, min: 100, max: 86_400_000, doc: 'Pause between two looks at its features' }),
+  timeoutMs: integer({ default: 30_000, min: 100, max: 600_000, doc: 'Longest wait for an answer of the transformer' }),
+};
+
+export const diagnosticsSettings = {
+  url: text({
+    default: '',
+    doc: 'Data plane that figures of this program are sent to as events. Empty: none are sent anywhere',
+  }),
+  writeKey: text({ default: '', secret: true, doc: 'Write key of a source there' }),
+  everyMs: integer({ default: 60_000, min: 1_000, max: 86_400_000, doc: 'Pause between two sendings' }),
+};
