@@ -145,6 +145,12 @@ export const settingsSchema = defineConfig(
       holds: ({ storage }) => storage.copyRowsMin <= storage.groupRowsMax,
     },
     {
+      paths: ['storage.diskRefuseBytes', 'storage.diskShedBytes', 'storage.diskWarnBytes'],
+      expected: 'diskRefuseBytes to be at most diskShedBytes, and that at most diskWarnBytes',
+      holds: ({ storage: { diskRefuseBytes, diskShedBytes, diskWarnBytes } }) =>
+        diskRefuseBytes <= diskShedBytes && diskShedBytes <= diskWarnBytes,
+    },
+    {
       paths: ['gateway.requestBytesMax', 'gateway.storeBytesMax'],
       expected: 'storeBytesMax to hold at least one largest request (requestBytesMax)',
       holds: ({ gateway }) => gateway.requestBytesMax <= gateway.storeBytesMax,

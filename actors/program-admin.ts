@@ -9,7 +9,7 @@ import type { DestinationStates } from './controls/destination-states.ts';
 import { destinationRoutes } from './controls/routes.ts';
 import type { Database } from './database.ts';
 import { deadLetterRoutes } from './dead-letter-routes.ts';
-import type { DiskWatch } from './disk-watch.ts';
+import type { IntakeWatch } from './intake-watch.ts';
 import { jobRoutes } from './job-routes.ts';
 import type { ProgramOptions } from './program-contract.ts';
 import type { ProgramGateway } from './program-gateway.ts';
@@ -27,7 +27,7 @@ export interface ProgramParts {
   lastErrors: LastErrors;
   isDraining(): boolean;
   database(): Database | undefined;
-  disk(): DiskWatch | undefined;
+  intake(): IntakeWatch | undefined;
   services: ProgramServices;
   destinations: DestinationStates;
   egressAllow: readonly string[];
@@ -54,6 +54,7 @@ export function openProgramAdmin(parts: ProgramParts): Promise<AdminServer> {
         clock,
         program,
         workspace: () => workspaceStatus(parts),
+        intake: () => parts.intake(),
         services: () => parts.services.status(),
         destinations: () => parts.destinations.list(parts.services.controls.current),
         lastErrors,
@@ -120,7 +121,6 @@ function probesOf(parts: ProgramParts): ReadinessProbe[] {
     { name: 'postgres', check: async () => void (await parts.database()?.ping()) },
     { name: 'workspace', check: () => (parts.services.isConfigured ? undefined : 'there is no configuration yet') },
     { name: 'suppression', check: () => parts.services.events.hindrance() },
-    { name: 'disk', check: () => (parts.disk()?.isLow === true ? 'the disk is nearly full' : undefined) },
   ];
 }
 

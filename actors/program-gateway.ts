@@ -27,9 +27,10 @@ export interface ProgramGatewayOptions {
   log: ActorLog;
   seams: Pick<Seams, 'clock' | 'executor'>;
   databaseUp(): boolean;
-  diskLow(): boolean;
   gate: EventGate;
   webhookSources: WebhookSources;
+  closedReason(): string;
+  isWorkspaceFull(workspaceId: string): boolean;
   process: Pick<ProgramOptions['process'], 'memoryUsage' | 'constrainedMemory'>;
   /** A job run is to be drained: threads must know. */
   onDrained(): Promise<void>;

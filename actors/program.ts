@@ -22,12 +22,12 @@ import { engineText, lanesText, serverPlace, startBanner } from './banner.ts';
 import { DestinationStates } from './controls/destination-states.ts';
 import { type Database, openDatabase } from './database.ts';
 import { roles } from './definitions.ts';
-import { DiskWatch } from './disk-watch.ts';
 import { collectMetrics } from './metrics-collect.ts';
 import { type ProcessHandlers, processDefinition } from './process-actor.ts';
 import { openProgramAdmin } from './program-admin.ts';
 import type { Program, ProgramOptions } from './program-contract.ts';
 import { type ProgramGateway, startProgramGateway } from './program-gateway.ts';
+import { type ProgramIntake, startProgramIntake } from './program-intake.ts';
 import { ProgramServices } from './program-services.ts';
 import { StartError } from './start-error.ts';
 import { LastErrors } from './status.ts';
@@ -65,8 +65,7 @@ class RunningProgram implements Program {
   readonly #destinations = new DestinationStates();
   #database: Database | undefined;
   #databaseUp = true;
-  /** Only of a disk of ours: of another server's we know nothing. */
-  #disk: DiskWatch | undefined;
+  #intake: ProgramIntake | undefined;
   #runtime: Runtime | undefined;
   #storage: StorageLanes | undefined;
   #tracing: ThreadTracing | undefined;
@@ -101,12 +100,19 @@ class RunningProgram implements Program {
     this.#tracing = tracing;
     const database = await openDatabase(settings, this.#log, clock);
     this.#database = database;
-    await this.#watchDisk(database);
     const runtime = await this.#startRuntime(database);
     this.#runtime = runtime;
     const storage = new StorageLanes(settings.storage.lanes, runtime);
     this.#storage = storage;
     const stats = await this.#awaitStorage(() => storage.stats());
+    this.#intake = await startProgramIntake({
+      settings: settings.storage,
+      dataDirectory: database.dataDirectory,
+      storage,
+      metrics: this.#metrics,
+      clock,
+      log: this.#log,
+    });
     this.#metricsExport = await createMetricsExport({
       environment: this.#options.environment,
       serviceName: 'sluice',
@@ -123,7 +129,7 @@ class RunningProgram implements Program {
       lastErrors: this.#lastErrors,
       isDraining: () => this.#draining,
       database: () => this.#database,
-      disk: () => this.#disk,
+      intake: () => this.#intake?.watch,
       services: this.#services,
       destinations: this.#destinations,
       egressAllow: this.#egressAllow(),
@@ -147,9 +153,10 @@ class RunningProgram implements Program {
       log: this.#log,
       seams: this.#seams,
       databaseUp: () => this.#databaseUp,
-      diskLow: () => this.#disk?.isLow === true,
       gate: this.#services.events.gate,
       webhookSources: this.#services.events.webhookSources,
+      closedReason: () => this.#intake?.watch.closedReason ?? '',
+      isWorkspaceFull: (workspaceId) => this.#intake?.watch.isFull(workspaceId) === true,
       process: this.#options.process,
       onDrained: async () => {},
     });
@@ -236,6 +243,7 @@ class RunningProgram implements Program {
   async #collectMetrics(): Promise<void> {
     if (this.#runtime === undefined || this.#storage === undefined || this.#metricsExport === undefined) return;
     const recordOwnVitals = (): void => {
+      this.#intake?.watch.recordMetrics();
       const { rss, heapUsed, heapTotal, external } = this.#options.process.memoryUsage();
       recordVitals(
         this.#metrics,
@@ -247,12 +255,6 @@ class RunningProgram implements Program {
       { runtime: this.#runtime, storage: this.#storage, metrics: this.#metrics, recordOwnVitals },
       this.#metricsExport,
     );
-  }
-
-  async #watchDisk({ dataDirectory }: Database): Promise<void> {
-    if (dataDirectory === undefined) return;
-    this.#disk = new DiskWatch({ folder: dataDirectory, clock: this.#seams.clock, log: this.#log });
-    await this.#disk.start();
   }
 
   /** For /health, which must answer at once: what the last look found. */
@@ -319,7 +321,7 @@ class RunningProgram implements Program {
     const reserveMs = Math.min(endingReserveMs, deadlineMs / 5);
     const leftMs = (): number => Math.max(0, deadlineMs - (clock.monotonicMs() - startedMs));
     this.#gateway?.refuse();
-    this.#disk?.stop();
+    await this.#intake?.stop();
     await this.#services.refuse();
     await this.#within(leftMs(), this.#gateway?.idle());
     // The last figures are collected from the threads while they are still there.

@@ -2,9 +2,12 @@
 // per problem and what to do about it, instead of half-way with the message of a library.
 
 import { randomBytes } from 'node:crypto';
+import { statSync } from 'node:fs';
 import { mkdir, open, rm, statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
+import { embeddedDataDirectory } from '../transport/index.ts';
+import { ballastPath } from './ballast.ts';
 import type { Settings } from './config.ts';
 
 /** `name`: what was looked at. */
@@ -15,13 +18,13 @@ export type StartCheck = { name: string } & (
 
 const mebibyte = 1024 * 1024;
 /** Postgres needs room for its WAL before the first event is even there. */
-export const diskBytesFreeMin = 256 * mebibyte;
+const diskBytesFreeMin = 256 * mebibyte;
 
 /** All checks, always: the operator sees every problem at once. Nothing is left behind but the data folder. */
 export async function runStartChecks(settings: Settings): Promise<StartCheck[]> {
   const folder = resolve(settings.data.dir);
   const folderCheck = await checkFolder(folder);
-  const diskCheck = folderCheck.ok ? [await checkDisk(folder)] : [];
+  const diskCheck = folderCheck.ok ? [await checkDisk(folder, settings)] : [];
   const { gateway, admin, starter, workspace, backendConfig } = settings;
   const ports = [
     ...(settings.role === 'pipeline' ? [] : [gatewayPort(gateway)]),
@@ -75,12 +78,21 @@ function folderFix(code: string): string {
   }
 }
 
-async function checkDisk(folder: string): Promise<StartCheck> {
+/** A program that was killed while it refused events must be able to start and deliver: it needs less than that. */
+function diskBytesNeeded({ diskRefuseBytes }: Settings['storage']): number {
+  return Math.min(diskBytesFreeMin, Math.floor(diskRefuseBytes / 2));
+}
+
+/** The ballast is given up when Postgres needs it (database.ts), so it counts as free. */
+async function checkDisk(folder: string, settings: Settings): Promise<StartCheck> {
+  const name = 'disk';
   const { bavail, bsize } = await statfs(folder);
   const freeBytes = bavail * bsize;
-  if (freeBytes >= diskBytesFreeMin) return { name: 'disk', ok: true, text: `${sizeText(freeBytes)} of disk free` };
-  const problem = `Only ${sizeText(freeBytes)} are free on the disk of the data folder ${folder}, ${sizeText(diskBytesFreeMin)} are needed.`;
-  return { name: 'disk', ok: false, problem, fix: folderFix('ENOSPC'), code: 'ENOSPC' };
+  const ballast = statSync(ballastPath(embeddedDataDirectory(folder)), { throwIfNoEntry: false })?.size ?? 0;
+  const needed = diskBytesNeeded(settings.storage);
+  if (freeBytes + ballast >= needed) return { name, ok: true, text: `${sizeText(freeBytes)} of disk free` };
+  const problem = `Only ${sizeText(freeBytes)} are free on the disk of the data folder ${folder}, ${sizeText(needed)} are needed.`;
+  return { name, ok: false, problem, fix: folderFix('ENOSPC'), code: 'ENOSPC' };
 }
 
 function gatewayPort({ host, port }: Settings['gateway']): PortToCheck {

@@ -4,11 +4,13 @@ import type { ActorLog, Clock, Runtime, RuntimeStats, ThreadStats } from '../run
 import {
   type Alarm,
   type DestinationState,
+  type IntakeStatus,
   parkedListedMax,
   partitionsListedMax,
   type StatusReport,
   type ThreadStatus,
 } from './admin/contract.ts';
+import type { IntakeWatch } from './intake-watch.ts';
 import type { WorkspaceStatus } from './services/backend-config.ts';
 import type { ServiceStatus } from './services/service-health.ts';
 import type { LeaseStats, StorageStats } from './storage/contract.ts';
@@ -22,6 +24,7 @@ export interface StatusOptions {
   clock: Clock;
   program: Omit<StatusReport['program'], 'nowMs'>;
   workspace(): WorkspaceStatus;
+  intake(): Pick<IntakeWatch, 'alarms' | 'status'> | undefined;
   services(): ServiceStatus[];
   destinations(): DestinationState[];
   lastErrors: LastErrors;
@@ -76,19 +79,21 @@ export async function collectStatus(options: StatusOptions): Promise<Omit<Status
   partitions.sort((a, b) => b.pending - a.pending);
   return {
     program: { ...options.program, nowMs: options.clock.nowMs() },
-    alarms: alarmsOf(storage),
+    alarms: [...alarmsOf(storage), ...(options.intake()?.alarms() ?? [])],
     threads: runtime.threads.map(threadStatus),
     actors: actorsOf(runtime),
     parked: parkedOf(runtime),
     saturating: saturatingOf(runtime),
-    queues: (storage?.queues ?? []).map(({ queue, pending, oldestAgeMs, partitionsTotal }) => ({
+    queues: (storage?.queues ?? []).map(({ queue, pending, pendingBytes, oldestAgeMs, partitionsTotal }) => ({
       queue,
       pending,
+      pendingBytes,
       oldestAgeMs,
       partitions: partitionsTotal,
     })),
     partitions: partitions.slice(0, partitionsListedMax),
     partitionsTotal: (storage?.queues ?? []).reduce((sum, queue) => sum + queue.partitionsTotal, 0),
+    ...intakeOf(options),
     ledger: ledgerSums(storage),
     ledgerRows: storage?.ledger ?? [],
     ...(lease === undefined ? {} : { lease }),
@@ -124,6 +129,11 @@ export function saturatingOf({ threads }: RuntimeStats): StatusReport['saturatin
     const { actor, share, remedy } = saturation;
     return [{ actor, thread: nameOf(thread), share: Math.round(share * 100) / 100, remedy }];
   });
+}
+
+function intakeOf({ intake }: StatusOptions): { intake?: IntakeStatus } {
+  const watch = intake();
+  return watch === undefined ? {} : { intake: watch.status() };
 }
 
 function alarmsOf(storage: StorageStats | undefined): Alarm[] {

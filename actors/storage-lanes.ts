@@ -2,6 +2,7 @@
 // call to reach them all.
 
 import type { ActorRef } from '../runtime/index.ts';
+import type { QueueName } from './job.ts';
 import {
   type Commit,
   type CommitReply,
@@ -14,6 +15,7 @@ import {
   type MaintenanceStats,
   type QueueStats,
   type StorageMessage,
+  type StoragePressure,
   type StorageStats,
   storageKind,
   type WantedJobs,
@@ -69,6 +71,26 @@ export class StorageLanes {
     );
     return addStats(all);
   }
+
+  /** Rejects when one of them does not answer. */
+  async pressure(): Promise<StoragePressure> {
+    return addPressure(
+      await Promise.all(
+        this.#refs.map((ref) => ref.ask<StoragePressure>({ kind: 'getPressure' }, { timeoutMs: statsTimeoutMs })),
+      ),
+    );
+  }
+}
+
+/** Exported for its test. A workspace is in one lane only, so its bytes need no adding. */
+export function addPressure(all: readonly StoragePressure[]): StoragePressure {
+  const queues = new Map<QueueName, number>();
+  for (const { queue, bytes } of all.flatMap((one) => one.queues)) queues.set(queue, (queues.get(queue) ?? 0) + bytes);
+  return {
+    queues: [...queues].map(([queue, bytes]) => ({ queue, bytes })),
+    workspaces: all.flatMap(({ workspaces }) => workspaces).sort((a, b) => b.bytes - a.bytes),
+    diskFull: all.some(({ diskFull }) => diskFull),
+  };
 }
 
 /** Exported for its test. */
@@ -118,6 +140,7 @@ function addQueues(all: readonly QueueStats[]): QueueStats[] {
       continue;
     }
     sum.pending += one.pending;
+    sum.pendingBytes += one.pendingBytes;
     sum.oldestAgeMs = Math.max(sum.oldestAgeMs, one.oldestAgeMs);
     sum.partitionsTotal += one.partitionsTotal;
     sum.partitions = [...sum.partitions, ...one.partitions];

@@ -15,6 +15,7 @@ export interface StatusReport {
   reasons: ReadinessReason[];
   /** What somebody should look at although events are accepted: a ledger that does not balance, a disk that fills. */
   alarms: Alarm[];
+  intake?: IntakeStatus;
   threads: ThreadStatus[];
   /** Over all threads. */
   actors: ActorsStatus;
@@ -66,6 +67,19 @@ export interface DestinationState {
   sinceAtMs: number;
 }
 
+/** Who may send events now. */
+export interface IntakeStatus {
+  /** `open`, or why nobody may. */
+  state: string;
+  /** Some of those that may not. */
+  workspacesRefused: string[];
+  workspacesRefusedTotal: number;
+  /** Of the embedded PostgreSQL only. */
+  diskLevel?: string;
+  diskFreeBytes?: number;
+  ballastBytes?: number;
+}
+
 export interface Alarm {
   name: string;
   text: string;
@@ -91,6 +105,7 @@ export interface ThreadStatus {
 export interface QueueStatus {
   queue: string;
   pending: number;
+  pendingBytes: number;
   oldestAgeMs: number;
   partitions: number;
 }

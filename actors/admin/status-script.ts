@@ -121,7 +121,7 @@ const draw = (status) => {
     const total = status[name + 'Total'];
     parts.push(drawTable(words(name).replace(/^./, (letter) => letter.toUpperCase()), rows, nowMs, total > rows.length ? rows.length + ' of ' + count(total) : ''));
   }
-  for (const name of ['commits', 'actors', 'postgres', 'workspace']) {
+  for (const name of ['intake', 'commits', 'actors', 'postgres', 'workspace']) {
     if (!status[name]) continue;
     const { lastError, ...row } = status[name];
     parts.push(drawTable(words(name).replace(/^./, (letter) => letter.toUpperCase()), [row], nowMs));

@@ -23,6 +23,9 @@ const plainText = { 'Content-Type': 'text/plain; charset=utf-8' };
 const errorHeaders: HttpHeaders = Object.freeze({ ...plainText, 'X-Content-Type-Options': 'nosniff' });
 const busyHeaders: HttpHeaders = Object.freeze({ ...errorHeaders, 'Retry-After': '1' });
 
+/** A backlog takes longer to go down than a commit. */
+const fullHeaders: HttpHeaders = Object.freeze({ ...errorHeaders, 'Retry-After': '10' });
+
 /** Errors end with a newline, successes do not. */
 function refusal(status: number, text: string, headers: HttpHeaders = errorHeaders): Answer {
   return Object.freeze({ status, headers, body: `${text}\n` });
@@ -51,6 +54,7 @@ export const answers = Object.freeze({
   destinationDisabled: refusal(404, 'destination is disabled'),
   unknownRoute: refusal(404, '404 page not found'),
   tooLarge: refusal(413, 'request size exceeds max limit'),
+  workspaceFull: refusal(429, 'max requests limit reached', fullHeaders),
   unreadableBody: refusal(500, 'failed to read body from request'),
   refusedByStorage: refusal(500, 'event could not be stored'),
   failed: refusal(500, 'internal server error'),

@@ -34,8 +34,10 @@ export interface GatewayOptions {
   newMessageId(): string;
   /** Whether Postgres answers; asked by /health. */
   databaseUp(): boolean;
-  /** The disk has no room for more events: they are answered 503. */
-  diskLow(): boolean;
+  /** Why every event is answered 503 now (the disk, a full queue); '' when it is not. */
+  closedReason(): string;
+  /** Too much of this workspace waits: its events are answered 429. */
+  isWorkspaceFull(workspaceId: string): boolean;
   /** The process has nearly used up its memory: the same. */
   memoryLow(): boolean;
   /** Of the program. */
@@ -117,17 +119,18 @@ interface Parts {
   webhook: WebhookRoute;
 }
 
+function createAdmission(options: GatewayOptions): Admission {
+  return new Admission({
+    clock: options.seams.clock,
+    lagMsMax: options.settings.gateway.commitLagMsMax,
+    reasons: [() => options.closedReason(), () => (options.memoryLow() ? 'memory is nearly used up' : '')],
+  });
+}
+
 function createParts(options: GatewayOptions): Parts {
   const { settings, workspace, telemetry, seams, log } = options;
   const { clock } = seams;
-  const admission = new Admission({
-    clock,
-    lagMsMax: settings.gateway.commitLagMsMax,
-    reasons: [
-      () => (options.diskLow() ? 'the disk is nearly full' : ''),
-      () => (options.memoryLow() ? 'memory is nearly used up' : ''),
-    ],
-  });
+  const admission = createAdmission(options);
   const batcher = new StoreBatcher({
     storage: (lane) => options.storage(lane),
     atTurnEnd: (run) => seams.executor.nextTurn(run),
@@ -144,6 +147,7 @@ function createParts(options: GatewayOptions): Parts {
     batcher,
     admission,
     gate: options.gate,
+    isWorkspaceFull: (workspaceId) => options.isWorkspaceFull(workspaceId),
     addresses,
     auth,
     log,
@@ -170,7 +174,12 @@ function createParts(options: GatewayOptions): Parts {
     workspace,
     clock,
     jobRuns: options.jobRuns,
-    internalBatch: { batcher, ingest, messages: new InternalMessages(scanLimits) },
+    internalBatch: {
+      batcher,
+      ingest,
+      isWorkspaceFull: (id) => options.isWorkspaceFull(id),
+      messages: new InternalMessages(scanLimits),
+    },
     adminToken: settings.admin.token,
     requiresDestinationId: settings.gateway.requireDestinationIdHeader,
     health: () => health(options),

@@ -55,6 +55,8 @@ export interface IngestOptions {
   batcher: StoreBatcher;
   admission: Admission;
   gate: EventGate;
+  /** Too much of this workspace waits: it may not send now, others may. */
+  isWorkspaceFull(workspaceId: string): boolean;
   addresses: ClientAddresses;
   tracing: Tracing;
   clock: Clock;
@@ -109,6 +111,7 @@ export class Ingest {
     const span = this.#startSpan(request);
     const answer = span === undefined ? answerWith : endingSpan(span, answerWith);
     if (this.#options.admission.refuses()) answer(answers.unavailable);
+    else if (this.#options.isWorkspaceFull(source.workspaceId)) answer(answers.workspaceFull);
     else this.#ingest({ request, source, feed, span, answer }, made);
   }
 
@@ -140,7 +143,8 @@ export class Ingest {
   }
 
   #admit(accepted: Accepted): void {
-    this.readBody(accepted.request, accepted.answer, (body) => this.#ingest(accepted, body));
+    if (this.#options.isWorkspaceFull(accepted.source.workspaceId)) accepted.answer(answers.workspaceFull);
+    else this.readBody(accepted.request, accepted.answer, (body) => this.#ingest(accepted, body));
   }
 
   /** Only when somebody listens or somebody sent one: otherwise a request must not pay for tracing. */

@@ -15,6 +15,7 @@ export interface InternalBatchOptions {
   messages: InternalMessages;
   batcher: StoreBatcher;
   ingest: Pick<Ingest, 'placeOf'>;
+  isWorkspaceFull(workspaceId: string): boolean;
 }
 
 interface Part {
@@ -36,6 +37,11 @@ export function storeInternalBatch(options: InternalBatchOptions, body: Buffer, 
     return;
   }
   const parts = partsOf(read.messages);
+  // All or nothing, as for every other reason: the sender keeps the whole batch.
+  if (parts.some(({ workspaceId }) => options.isWorkspaceFull(workspaceId))) {
+    answerWith(answers.workspaceFull);
+    return;
+  }
   const outcomes: StoreOutcome[] = [];
   const settle = (outcome: StoreOutcome, refusedRows?: readonly number[]): void => {
     outcomes.push(refusedRows === undefined ? outcome : 'refused');

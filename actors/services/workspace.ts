@@ -72,12 +72,14 @@ export class WorkspaceIndex {
   readonly #sourceByWriteKey = new Map<string, SourceConfig>();
   readonly #sourceById = new Map<string, SourceConfig>();
   readonly #destinationById = new Map<string, DestinationConfig>();
+  readonly #workspaceIds = new Set<string>();
 
   constructor(snapshot: WorkspaceSnapshot) {
     this.snapshot = snapshot;
     for (const source of snapshot.sources) {
       this.#sourceByWriteKey.set(source.writeKey, source);
       this.#sourceById.set(source.id, source);
+      this.#workspaceIds.add(source.workspaceId);
       for (const destination of source.destinations) this.#destinationById.set(destination.id, destination);
     }
   }
@@ -92,6 +94,10 @@ export class WorkspaceIndex {
 
   destinationById(destinationId: string): DestinationConfig | undefined {
     return this.#destinationById.get(destinationId);
+  }
+
+  hasWorkspace(workspaceId: string): boolean {
+    return this.#workspaceIds.has(workspaceId);
   }
 }
 

@@ -95,4 +95,40 @@ export const storageSettings = {
     max: 86_400_000,
     doc: "How often the ledger's tables are compared with what is known in memory; 0: never",
   }),
+  queueBytesMax: integer({
+    default: 0,
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    doc: 'Bytes that may wait in one queue; beyond: 503 for everybody. 0: no limit but the disk',
+  }),
+  workspaceBytesMax: integer({
+    default: 0,
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    doc: 'Bytes of one workspace that may wait, in all queues; beyond: 429 for its sources (not with isolation none). 0: no limit',
+  }),
+  diskWarnBytes: integer({
+    default: 4096 * mebibyte,
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    doc: 'Free space on the disk of the embedded PostgreSQL below which an alarm is raised',
+  }),
+  diskShedBytes: integer({
+    default: 1024 * mebibyte,
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    doc: 'Below this the workspaces that hold half of what waits are refused (429)',
+  }),
+  diskRefuseBytes: integer({
+    default: 512 * mebibyte,
+    min: 16 * mebibyte,
+    max: Number.MAX_SAFE_INTEGER,
+    doc: 'Below this every event is refused (503); what was accepted is still delivered',
+  }),
+  ballastBytes: integer({
+    default: 256 * mebibyte,
+    min: 0,
+    max: 1024 * 1024 * mebibyte,
+    doc: 'Size of a file kept beside the embedded database only to be given up when its disk is full; 0: none',
+  }),
 };

@@ -191,6 +191,20 @@ export interface LeaseCommand {
   kind: 'takeLane' | 'standBy' | 'giveLane' | 'takeInboxes' | 'reportLane';
 }
 
+/** ask → StoragePressure. */
+export interface GetPressure {
+  kind: 'getPressure';
+}
+
+export interface StoragePressure {
+  /** Bytes of pending jobs; queues without any are left out. */
+  queues: { queue: QueueName; bytes: number }[];
+  /** Those with most bytes, and all at or above `storage.workspaceBytesMax`; most first. */
+  workspaces: { workspaceId: string; bytes: number }[];
+  /** Commits fail now because the server's disk is full. */
+  diskFull: boolean;
+}
+
 export type StorageMessage =
   | Commit
   | LeaseCommand
@@ -200,7 +214,8 @@ export type StorageMessage =
   | PullJobs
   | ClosePartition
   | GetStorageStats
-  | WakeAll;
+  | WakeAll
+  | GetPressure;
 
 export const leaseKind = 'lease';
 /** There is one per process. */
@@ -272,6 +287,8 @@ export type ConsumerMessage = JobsReady | HandedJobs | LeavePartition;
 export interface QueueStats {
   queue: QueueName;
   pending: number;
+  /** Bytes of their rows (pressure.ts). */
+  pendingBytes: number;
   /** Age of the oldest unfinished job; 0 when none. */
   oldestAgeMs: number;
   /** Those with most pending jobs first, at most 200. */

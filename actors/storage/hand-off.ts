@@ -8,7 +8,15 @@ import { BacklogReads, type JobReader } from './backlog-reads.ts';
 import type { ClosePartition, HandedJobs, JobStatus, QueueStats } from './contract.ts';
 import { concatRows, messageRows, messageRowsMax } from './hand-out.ts';
 import { readReceivedAt } from './job-row.ts';
-import { createPartition, dropTail, isForgettable, mayReport, type Partition, type StoredRow } from './partition.ts';
+import {
+  createPartition,
+  dropTail,
+  endJob,
+  isForgettable,
+  mayReport,
+  type Partition,
+  type StoredRow,
+} from './partition.ts';
 import { type UnfinishedJobs, unfinishedJobs, unfinishedStatus } from './unfinished-jobs.ts';
 
 /** What a job counts for whose size a restart has forgotten. */
@@ -71,11 +79,13 @@ export class HandOff {
     cursor: number;
     lastStored: number;
     pending: number;
+    pendingBytes: number;
     outstanding: ReadonlyMap<number, JobStatus | undefined>;
   }): void {
     const partition = this.#partition(found.queue, found.key, found.cursor);
     partition.lastStored = found.lastStored;
     partition.pending = found.pending;
+    partition.pendingBytes = found.pendingBytes;
     partition.behind = found.lastStored > found.cursor;
     const receivedAtMs = this.#options.nowMs();
     for (const [jobId, status] of found.outstanding)
@@ -87,6 +97,7 @@ export class HandOff {
   stored(queue: QueueName, key: string, row: StoredRow): Partition {
     const partition = this.#partition(queue, key, row.jobId - 1);
     partition.pending += 1;
+    partition.pendingBytes += row.byteLength;
     partition.lastStored = row.jobId;
     const fits = this.#bytes + row.byteLength <= this.#options.bytesMax;
     if (partition.reading) {
@@ -179,19 +190,19 @@ export class HandOff {
   wakeAll(): void {
     if (this.isPaused) return;
     const now = this.#options.nowMs();
-    for (const { queue, key, pending, restUntilMs } of this.#all()) {
+    for (const { queue, key, pending, restUntilMs } of this.all()) {
       if (pending > 0 && now >= restUntilMs) this.#options.wake(queue, key);
     }
   }
 
   /** Partitions that a consumer has open. */
   attended(): Partition[] {
-    return [...this.#all()].filter((partition) => partition.session !== 0);
+    return [...this.all()].filter((partition) => partition.session !== 0);
   }
 
   /** Tries reads again after `onReadFailed`. */
   resume(): void {
-    for (const partition of this.#all()) if (partition.session !== 0) this.#hand(partition);
+    for (const partition of this.all()) if (partition.session !== 0) this.#hand(partition);
   }
 
   /** Unfinished jobs of a queue. */
@@ -226,6 +237,7 @@ export class HandOff {
       stats.push({
         queue,
         pending: rows.reduce((sum, one) => sum + one.pending, 0),
+        pendingBytes: Math.round(rows.reduce((sum, one) => sum + one.pendingBytes, 0)),
         oldestAgeMs: ages.reduce((oldest, age) => Math.max(oldest, age), 0),
         partitionsTotal: rows.length,
         partitions: rows.map((one) => ({
@@ -240,7 +252,8 @@ export class HandOff {
     return stats;
   }
 
-  *#all(): Iterable<Partition> {
+  /** All it knows of, of every queue. */
+  *all(): Iterable<Partition> {
     for (const partitions of this.#partitions.values()) yield* partitions.values();
   }
 
@@ -301,7 +314,7 @@ export class HandOff {
 
   #finish(partition: Partition, jobId: number, state: JobState): void {
     if (!isTerminal(state)) return;
-    if (partition.outstanding.delete(jobId)) partition.pending -= 1;
+    if (partition.outstanding.delete(jobId)) endJob(partition);
     if (partition.pending === 0) this.#unattended.delete(partition);
   }
 

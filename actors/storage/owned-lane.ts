@@ -320,7 +320,7 @@ export class OwnedLane {
   }
 
   #trouble(error: Error): void {
-    this.#options.figures.trouble();
+    this.#options.figures.trouble(error, this.#context.clock.monotonicMs());
     this.#context.log.warn(
       { lane: this.#options.lane },
       `Postgres does not take commits, trying again: ${error.message}`,

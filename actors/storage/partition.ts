@@ -37,6 +37,8 @@ export interface Partition {
   /** Highest committed job id of the partition. */
   lastStored: number;
   pending: number;
+  /** Bytes of the rows of unfinished jobs: each counts as the average one when it ends. */
+  pendingBytes: number;
   /** By job id, ascending (insertion order). */
   outstanding: Map<number, OutstandingJob>;
   /** Outstanding jobs the present session has not been handed yet, ascending. */
@@ -66,6 +68,7 @@ export function createPartition(queue: QueueName, key: string, cursor: number): 
     cursor,
     lastStored: cursor,
     pending: 0,
+    pendingBytes: 0,
     outstanding: new Map(),
     rehand: [],
     tail: [],
@@ -87,6 +90,14 @@ export function dropTail(partition: Partition): number {
   partition.tail = [];
   partition.tailBytes = 0;
   return freed;
+}
+
+/** A job of the partition ended. */
+export function endJob(partition: Partition): void {
+  partition.pendingBytes -= partition.pendingBytes / partition.pending;
+  partition.pending -= 1;
+  // What was rounded away must not stay for ever.
+  if (partition.pending === 0) partition.pendingBytes = 0;
 }
 
 /** Nothing is waiting, handed out or open: the state may be thrown away. */

@@ -17,6 +17,8 @@ export interface RecoveredPartition {
   cursor: number;
   lastStored: number;
   pending: number;
+  /** An estimate: payloads are not read. */
+  pendingBytes: number;
   /** Unfinished jobs up to the cursor, ascending, with their last explicit status. */
   outstanding: Map<number, JobStatus | undefined>;
 }
@@ -48,12 +50,16 @@ export async function recoverQueue(
     await readTotals(session, dataset, found);
     await readStatuses(session, dataset, found);
   }
+  const rows = datasets.reduce((sum, dataset) => sum + dataset.rows, 0);
+  const rowBytes = rows === 0 ? 0 : datasets.reduce((sum, dataset) => sum + dataset.bytes, 0) / rows;
   const recovered: RecoveredPartition[] = [];
   const holes: RecoveredPartition[] = [];
   for (const [key, one] of found) {
     const pending = one.total - one.finished;
     if (pending <= 0) continue;
-    const partition = { queue, key, cursor: one.cursor, lastStored: one.lastJobId, pending, outstanding: new Map() };
+    const { cursor, lastJobId: lastStored } = one;
+    const pendingBytes = pending * rowBytes;
+    const partition = { queue, key, cursor, lastStored, pending, pendingBytes, outstanding: new Map() };
     recovered.push(partition);
     if (lowEnd(one) < one.cursor) holes.push(partition);
   }

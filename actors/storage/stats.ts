@@ -11,6 +11,11 @@ const latenciesKept = 512;
 /** Partitions listed in one status answer, those with most pending jobs first. */
 const partitionsListedMax = 200;
 
+/** SQLSTATE of a server that has no room. */
+const diskFullState = '53100';
+/** Longer than a lane pauses between two attempts. */
+const diskFullHoldMs = 5_000;
+
 export interface ServerFacts {
   version: string;
   fsync: string;
@@ -29,6 +34,7 @@ export class CommitFigures {
   readonly #bytesTotal;
   readonly #troubleTotal;
   readonly #latencyMs;
+  #diskFullAtMs = Number.NEGATIVE_INFINITY;
   groups = 0;
   submissions = 0;
   rows = 0;
@@ -50,6 +56,7 @@ export class CommitFigures {
 
   group(submissions: number, rows: number, bytes: number): void {
     if (submissions === 0) return;
+    this.#diskFullAtMs = Number.NEGATIVE_INFINITY;
     this.groups += 1;
     this.rows += rows;
     this.bytes += bytes;
@@ -58,8 +65,15 @@ export class CommitFigures {
     this.#bytesTotal.add(bytes);
   }
 
-  trouble(): void {
+  /** `error` of a commit: a disk without room is remembered until one succeeds. */
+  trouble(error?: Error, monotonicMs = 0): void {
     this.#troubleTotal.add(1);
+    if (error !== undefined && Reflect.get(error, 'sqlState') === diskFullState) this.#diskFullAtMs = monotonicMs;
+  }
+
+  /** For a while only: the attempt that failed may have been the last there was any need for. */
+  isDiskFull(monotonicMs: number): boolean {
+    return monotonicMs - this.#diskFullAtMs < diskFullHoldMs;
   }
 
   percentile(share: number): number {

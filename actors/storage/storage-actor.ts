@@ -41,6 +41,7 @@ import { InboxWriter } from './inbox-writer.ts';
 import { findJobs } from './job-lookup.ts';
 import { OwnedLane, type OwnedMessage } from './owned-lane.ts';
 import { LaneOwnedError } from './ownership.ts';
+import { measurePressure } from './pressure.ts';
 import { CommitFigures, collectStats, type ServerFacts, serverFacts, standbyStats } from './stats.ts';
 
 /** Rows and replies for everybody: a mailbox for what arrives during one long handler, not for a backlog. */
@@ -123,6 +124,9 @@ class Storage {
         this.#whenDecided(() => replier.reply(this.#stats()));
         return;
       }
+      case 'getPressure':
+        this.#replyPressure();
+        return;
       case 'lookUpJobs': {
         const replier = this.#context.replier();
         this.#whenDecided(() => this.#lookUp(message.wanted, replier));
@@ -372,6 +376,12 @@ class Storage {
     return collectStats({ handOff, ledger, lane, maintenance, server: this.#server }, this.#figures, ledgerCheck.alarm);
   }
 
+  /** Of a lane that another process owns, that process tells. */
+  #replyPressure(): void {
+    const diskFull = this.#figures.isDiskFull(this.#context.clock.monotonicMs());
+    this.#context.reply({ ...measurePressure(this.#owned?.handOff.all() ?? [], this.#environment), diskFull });
+  }
+
   #createInbox(): InboxWriter {
     return new InboxWriter({
       lane: this.#lane,
@@ -381,7 +391,7 @@ class Storage {
       nowMs: () => this.#context.clock.nowMs(),
       onCommitted: (commits, rows, bytes) => this.#figures.group(commits, rows, bytes),
       onTrouble: (error) => {
-        this.#figures.trouble();
+        this.#figures.trouble(error, this.#context.clock.monotonicMs());
         this.#context.log.warn({ lane: this.#lane }, `events for another process were not stored: ${error.message}`);
       },
     });

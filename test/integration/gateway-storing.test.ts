@@ -80,6 +80,22 @@ for (const engine of httpEngines) {
       assert.equal((await client.response())?.status, 200);
     });
 
+    test('no event of a workspace over its quota, while others go on', async (t) => {
+      const { connect, workspace, fullWorkspaces, storage } = await setup(t, engine);
+      const client = await connect();
+      const [source] = workspace.current.snapshot.sources;
+      assert.ok(source);
+      fullWorkspaces.add(source.workspaceId);
+      await client.send(requestBytes('/v1/track', { body: track }));
+      const refused = await client.response();
+      assert.deepEqual([refused?.status, refused?.headers['retry-after']], [429, '10']);
+      assert.equal(storage.commits.length, 0);
+      fullWorkspaces.clear();
+      fullWorkspaces.add('another workspace');
+      await client.send(requestBytes('/v1/track', { body: track }));
+      assert.equal((await client.response())?.status, 200);
+    });
+
     test('no more than fits, and recovers', async (t) => {
       const { connect, storage } = await setup(t, engine, {
         flags: { 'gateway.storeBytesMax': '1048576', 'gateway.requestBytesMax': '1000000' },

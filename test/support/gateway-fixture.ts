@@ -28,6 +28,8 @@ export interface GatewayFixture {
   metrics: ThreadMetrics;
   logged: { level: string; text: string }[];
   database: { up: boolean };
+  /** Workspaces over their quota. */
+  fullWorkspaces: Set<string>;
   disk: { low: boolean; memoryLow: boolean };
   webhookFailures: WebhookFailure[];
   /** Calls of the job-status API. */
@@ -67,23 +69,10 @@ export async function startTestGateway(
   const logged: GatewayFixture['logged'] = [];
   const note = (level: string) => (_fields: Record<string, unknown>, text: string) => logged.push({ level, text });
   const database = { up: true };
-  const disk = { low: false, memoryLow: false };
+  const [disk, fullWorkspaces] = [{ low: false, memoryLow: false }, new Set<string>()];
   const seams = realSeams();
   const webhookFailures: WebhookFailure[] = [];
   const asked: string[] = [];
-  const ask =
-    (what: string) =>
-    (jobRunId: string, ...rest: unknown[]) => {
-      asked.push(`${what} ${jobRunId}`);
-      (rest.at(-1) as AnswerWith)(jsonAnswer({ what }));
-    };
-  const jobRuns: JobRuns = {
-    status: ask('status'),
-    deleteStatus: ask('deleteStatus'),
-    failedRecords: ask('failedRecords'),
-    deleteFailedRecords: ask('deleteFailedRecords'),
-    drain: ask('drain'),
-  };
   const turns: GatewayFixture['turns'] = { holding: false, held: [] };
   const gateway = await startGateway({
     settings: settingsWith({
@@ -102,13 +91,12 @@ export async function startTestGateway(
     },
     newMessageId: options.newMessageId ?? (() => '00000000-0000-4000-8000-000000000000'),
     databaseUp: () => database.up,
-    diskLow: () => disk.low,
     gate: options.gate ?? new EventGate({ suppressedUsers: undefined, rateLimiter: undefined }),
-    memoryLow: () => disk.memoryLow,
+    ...intakeOf(disk, fullWorkspaces),
     version: '1.2.3',
     webhookSources: builtInWebhookSources(() => 'visitor'),
     onWebhookFailed: (failure) => webhookFailures.push(failure),
-    jobRuns,
+    jobRuns: recordingJobRuns(asked),
   });
   t.after(() => gateway.close());
   const connect = async () => {
@@ -116,7 +104,46 @@ export async function startTestGateway(
     t.after(() => client.destroy());
     return client;
   };
-  return { gateway, storage, workspace, metrics, logged, database, disk, webhookFailures, asked, turns, connect };
+  return {
+    gateway,
+    storage,
+    workspace,
+    metrics,
+    logged,
+    database,
+    disk,
+    fullWorkspaces,
+    webhookFailures,
+    asked,
+    turns,
+    connect,
+  };
+}
+
+/** Notes in `asked` what it is asked for, and answers with that. */
+function recordingJobRuns(asked: string[]): JobRuns {
+  const ask =
+    (what: string) =>
+    (jobRunId: string, ...rest: unknown[]) => {
+      asked.push(`${what} ${jobRunId}`);
+      (rest.at(-1) as AnswerWith)(jsonAnswer({ what }));
+    };
+  return {
+    status: ask('status'),
+    deleteStatus: ask('deleteStatus'),
+    failedRecords: ask('failedRecords'),
+    deleteFailedRecords: ask('deleteFailedRecords'),
+    drain: ask('drain'),
+  };
+}
+
+/** What the program's watches tell the gateway. */
+function intakeOf(disk: GatewayFixture['disk'], fullWorkspaces: ReadonlySet<string>) {
+  return {
+    closedReason: () => (disk.low ? 'the disk is nearly full' : ''),
+    isWorkspaceFull: (workspaceId: string) => fullWorkspaces.has(workspaceId),
+    memoryLow: () => disk.memoryLow,
+  };
 }
 
 export const track = '{"userId":"u1","event":"Bought","messageId":"m1"}';

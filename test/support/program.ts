@@ -176,6 +176,8 @@ function environmentOf(options: Program['options']): NodeJS.ProcessEnv {
   return {
     ...Object.fromEntries(own),
     SLUICE_DATA_DIR: options.dataDir,
+    // Hundreds of megabytes for every program that a test starts would wear the disk for nothing.
+    SLUICE_STORAGE_BALLAST_BYTES: '0',
     SLUICE_GATEWAY_PORT: String(options.gatewayPort),
     SLUICE_ADMIN_PORT: String(options.adminPort),
     SLUICE_EGRESS_ALLOW: 'localhost, 127.0.0.0/8',
