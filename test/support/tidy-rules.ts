@@ -54,6 +54,10 @@ const thirdParties: readonly { package: RegExp; allowed: RegExp }[] = [
   { package: /^@opentelemetry\//, allowed: /^runtime\/(?:tracing|metrics-export)\.ts$/ },
   { package: /^pino(?:-pretty)?$/, allowed: /^(?:runtime\/log|actors\/log)\.ts$/ },
   { package: /^yaml$/, allowed: /^(?:runtime\/config[a-z-]*|actors\/[a-z-]+|actors\/services\/[a-z-]+)\.ts$/ },
+  {
+    package: /^(?:quickjs-emscripten-core|@jitl\/quickjs-wasmfile-release-sync)$/,
+    allowed: /^actors\/transformations\/quickjs-engine\.ts$/,
+  },
   { package: /^zod$/, allowed: /^actors\/services\/[a-z-]+\.ts$/ },
 ];
 
