@@ -4,11 +4,12 @@
 //   waiting --process--> building --commit--> in flight (two at most, in order) --committed--> gone, slots pulled anew
 //                                                  |--refused--> pieces: halves, one commit at a time, until the event
 //                                                  |             that Postgres refuses is alone; it is aborted
+//                                                  |--behind---> not tried, since the one before it was refused: a piece
 //                                                  \--lost-----> everything is forgotten, the session is opened anew
 //
 // While commits are in flight results gather in `building`: batches grow with load and need no timer.
-// A refusal is the one case in which the batch behind may be committed first. Rows are made so that Postgres takes them
-// (text is JSON-escaped, ids were stored before), so that it needs a fault of ours for a refusal to happen at all.
+// Rows are made so that Postgres takes them (text is JSON-escaped, ids were stored before), so that it needs a fault of
+// ours for a refusal to happen at all.
 
 import type { ActorContext, StopReason } from '../../runtime/index.ts';
 import type { Environment } from '../environment.ts';
@@ -200,6 +201,10 @@ export class Processor {
         jobs.length,
         jobs.reduce((sum, { job }) => sum + bytesOf(job), 0),
       );
+      return;
+    }
+    if (verdict === 'behind') {
+      this.#pieces.push(inFlight.batch.jobs);
       return;
     }
     const refusal = message.reply?.kind === 'refused' ? message.reply : { reason: '', sqlState: '' };

@@ -282,7 +282,9 @@ export class Router {
     const recorded = this.#committing.get(message.ticket);
     if (recorded === undefined) return;
     this.#committing.delete(message.ticket);
-    if (verdict === 'refused') this.#redact(recorded);
+    // It has one commit under way at a time, so there is none to be behind; what was not tried is tried again.
+    if (verdict === 'behind') this.#recorded.unshift(...recorded);
+    else if (verdict === 'refused') this.#redact(recorded);
     else this.#release(recorded);
   }
 

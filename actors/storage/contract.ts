@@ -55,6 +55,11 @@ export interface PartitionResults {
   session: number;
   runs: DoneRun[];
   statuses: JobStatus[];
+  /**
+   * How many commits of the session its sender knows to have been refused. A sender that has more than one commit under
+   * way tells it, so that none is written after one was refused that stands before it.
+   */
+  refusalsSeen?: number;
 }
 
 /**
@@ -93,7 +98,9 @@ export type CommitReply =
   /** The partition was opened by a newer session: forget everything and open again. */
   | { kind: 'stale' }
   /** Postgres refused the data itself (SQLSTATE class 22/23 …); nothing of this commit was kept. */
-  | { kind: 'refused'; reason: string; sqlState: string };
+  | { kind: 'refused'; reason: string; sqlState: string }
+  /** Not tried, because a commit that the session sent before was refused: send it again after that one's pieces. */
+  | { kind: 'behind' };
 
 export interface OpenPartition {
   kind: 'openPartition';

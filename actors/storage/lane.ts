@@ -14,6 +14,7 @@ import { ledgerTable } from './datasets.ts';
 import { assignJobIds, buildGroup, type GroupWrite, type ImportPosition, type NumberedJobs } from './group.ts';
 import { type Fence, fenceSql, wasCommitted, writeGroup } from './group-writer.ts';
 import { type LaneOwnership, reserveJobIds } from './ownership.ts';
+import { RefusalOrder } from './refusal-order.ts';
 
 const retryDelayMsMin = 50;
 const retryDelayMsMax = 2_000;
@@ -44,6 +45,8 @@ export interface LaneOptions<Tag> extends DatasetLimits {
   onCommitted(group: GroupWrite, submissions: readonly Submission<Tag>[]): void;
   /** Postgres refused this very submission's data; nothing of it was kept. */
   onRefused(submission: Submission<Tag>, error: PostgresError): void;
+  /** Sent before its session knew of a refusal (refusal-order.ts); nothing of it was kept. */
+  onBehind(submission: Submission<Tag>): void;
   /** Nobody waits for this submission any more, and nothing of it was written or will be. */
   onExpired(submission: Submission<Tag>): void;
   /** The lane was given up or lost; whether this submission was written is not known. */
@@ -84,6 +87,7 @@ export class Lane<Tag> {
   #fenced: Error | undefined;
   #ledgerInUse: number | undefined;
   #idle: (() => void)[] = [];
+  readonly #refusals = new RefusalOrder();
 
   constructor(options: LaneOptions<Tag>, session: PostgresSession, ownership: LaneOwnership) {
     this.#options = options;
@@ -205,6 +209,10 @@ export class Lane<Tag> {
       if (group.length > 0 && isFull) break;
       taken += 1;
       if (this.#expire(submission, nowMs)) continue;
+      if (this.#sendBack(submission)) {
+        this.#queuedBytes -= submission.bytes;
+        continue;
+      }
       rows += submission.rows;
       bytes += submission.bytes;
       group.push(submission);
@@ -247,7 +255,14 @@ export class Lane<Tag> {
     });
   }
 
+  #sendBack(submission: Submission<Tag>): boolean {
+    if (!this.#refusals.isBehind(submission.commit)) return false;
+    this.#options.onBehind(submission);
+    return true;
+  }
+
   async #commitGroup(group: readonly Numbered<Tag>[]): Promise<void> {
+    if (group.length === 0) return;
     const groupId = this.#ownership.nextJobId;
     this.#ownership.nextJobId += 1;
     const ledgerNumber = this.#options.ledgerNumber();
@@ -269,13 +284,14 @@ export class Lane<Tag> {
     }
     const [only] = group;
     if (group.length === 1 && only !== undefined) {
+      this.#refusals.note(only.commit);
       this.#options.onRefused(only, refused);
       return;
     }
     // Somebody's data is refused: halve until only the culprit fails. Order of ids is order of commits all the same.
     const half = Math.ceil(group.length / 2);
     await this.#commitGroup(group.slice(0, half));
-    await this.#commitGroup(group.slice(half));
+    await this.#commitGroup(group.slice(half).filter((submission) => !this.#sendBack(submission)));
   }
 
   #settle(write: GroupWrite): void {

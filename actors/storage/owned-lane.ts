@@ -261,6 +261,7 @@ export class OwnedLane {
         ledgerNumber: () => this.#ledgerTables.current,
         onCommitted: (group, submissions) => this.#committed(group, submissions),
         onRefused: (submission, error) => this.#refused(submission, error),
+        onBehind: (submission) => this.#behind(submission),
         onExpired: ({ tag }) => tag.replier.fail(new Error('expected to be written before the deadline of the ask')),
         onDropped: ({ tag }, error) => tag.replier.fail(error),
         onFenced: (error) => this.#lost(error),
@@ -297,8 +298,17 @@ export class OwnedLane {
     this.#sweepLater();
   }
 
-  #refused(submission: Submission<Waiting>, error: PostgresError): void {
+  #behind(submission: Submission<Waiting>): void {
+    this.#giveBack(submission);
+    submission.tag.replier.reply({ kind: 'behind' } satisfies CommitReply);
+  }
+
+  #giveBack(submission: Submission<Waiting>): void {
     for (const report of submission.tag.reports) this.handOff.endReport(report, [], [], false);
+  }
+
+  #refused(submission: Submission<Waiting>, error: PostgresError): void {
+    this.#giveBack(submission);
     this.#context.log.error({ sqlState: error.sqlState }, `a commit was refused by Postgres: ${error.message}`);
     submission.tag.replier.reply(refusal(error.message, error.sqlState));
   }

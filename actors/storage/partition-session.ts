@@ -95,6 +95,8 @@ export class PartitionSession<Message> {
   #isInDoubt = false;
   #lastFreshId = -1;
   #losses = 0;
+  /** Of this session. */
+  #refusals = 0;
   #tickets = 0;
   #closed = false;
 
@@ -122,6 +124,7 @@ export class PartitionSession<Message> {
     const { random } = this.#context;
     this.#session = 1 + random.integer(2 ** 48);
     this.#isInDoubt = false;
+    this.#refusals = 0;
     this.#lastFreshId = -1;
     this.#tell({
       kind: 'openPartition',
@@ -212,15 +215,22 @@ export class PartitionSession<Message> {
     await Promise.allSettled(this.#unsettled);
   }
 
-  /** What an answer means for the batch it belongs to; `lost` also for answers of an older session. */
-  settle(message: CommitSettled): 'committed' | 'refused' | 'lost' {
+  /**
+   * What an answer means for the batch it belongs to; `lost` also for answers of an older session. `behind`: it was not
+   * tried, because one before it was refused, and is to be committed again after that one.
+   */
+  settle(message: CommitSettled): 'committed' | 'refused' | 'behind' | 'lost' {
     if (this.#session === 0 || message.session !== this.#session) return 'lost';
     if (message.reply?.kind === 'committed') {
       this.#trust();
       this.#losses = 0;
       return 'committed';
     }
-    if (message.reply?.kind === 'refused') return 'refused';
+    if (message.reply?.kind === 'behind') return 'behind';
+    if (message.reply?.kind === 'refused') {
+      this.#refusals += 1;
+      return 'refused';
+    }
     this.lose(message.reply?.kind ?? message.failure);
     return 'lost';
   }
@@ -290,7 +300,7 @@ export class PartitionSession<Message> {
     const message: Commit = {
       kind: 'commit',
       jobs,
-      results: [{ queue, partition, session: this.#session, runs, statuses }],
+      results: [{ queue, partition, session: this.#session, runs, statuses, refusalsSeen: this.#refusals }],
       ledger,
     };
     const answer = this.#storage.ask<CommitReply>(message, { timeoutMs: commitTimeoutMs });

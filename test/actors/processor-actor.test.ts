@@ -111,8 +111,9 @@ test('events of a source that is gone are aborted with the reason, not lost sile
 });
 
 test('the one event whose results storage refuses is aborted; all others are kept, in order', async (t) => {
-  // One batch at a time: the batch behind a refused one may be committed before its pieces.
-  const run = setup(t, { settings: { processor: { slots: 8 } } });
+  // Slow commits, so that the next batch is always under way behind the refused one.
+  const run = setup(t, { settings: { processor: { slots: 24 } } });
+  run.storage.commitMs = 20;
   run.storage.fault = (commit) => (mentions(commit, 'e37') ? { refuse: 'invalid byte sequence' } : undefined);
   run.add('gw', events(100));
   await finish(run);

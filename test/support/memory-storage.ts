@@ -139,6 +139,8 @@ interface Partition extends JobRef {
   held: Set<number>;
   /** Unfinished jobs of older sessions, not handed out again yet. */
   again: number[];
+  /** Refused commits of the present session. */
+  refusals: number;
 }
 
 type Message =
@@ -253,7 +255,13 @@ class Handing {
 
   #transact(commit: Commit, refusal: string | undefined): CommitReply {
     if (commit.results.some((results) => !this.#mayReport(results))) return { kind: 'stale' };
-    if (refusal !== undefined) return { kind: 'refused', reason: refusal, sqlState: '22021' };
+    const partitions = commit.results.map((results) => ({ ...results, partition: this.#partition(results) }));
+    if (partitions.some(({ refusalsSeen = 0, partition }) => refusalsSeen < partition.refusals))
+      return { kind: 'behind' };
+    if (refusal !== undefined) {
+      for (const { partition } of partitions) partition.refusals += 1;
+      return { kind: 'refused', reason: refusal, sqlState: '22021' };
+    }
     this.#storage.apply(commit);
     for (const results of commit.results) {
       const { held } = this.#partition(results);
@@ -273,6 +281,7 @@ class Handing {
   #open(partition: Partition, session: number): void {
     partition.session = session;
     partition.demand = 0;
+    partition.refusals = 0;
     partition.held.clear();
     const unfinished = this.#storage.unfinished(partition.queue, partition.partition);
     // Every unfinished job up to the cursor must come again: after a restart, up to the last that was reported on.
@@ -334,7 +343,7 @@ class Handing {
     let found = this.#partitions.get(name);
     if (found === undefined) {
       // As after recovery: what has a status row was handed out before, the rest counts as fresh.
-      found = { queue, partition, session: 0, demand: 0, cursor: 0, held: new Set(), again: [] };
+      found = { queue, partition, session: 0, demand: 0, cursor: 0, held: new Set(), again: [], refusals: 0 };
       this.#partitions.set(name, found);
     }
     return found;
