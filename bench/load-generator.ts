@@ -20,7 +20,7 @@ export interface RequestShape {
 export interface LoadOptions {
   host: string;
   port: number;
-  /** Connections take turns. */
+  /** Dealt out over the connections; one with several takes turns. */
   writeKeys: readonly string[];
   requests: readonly RequestShape[];
   eventBytes: number;
@@ -29,6 +29,8 @@ export interface LoadOptions {
   seconds: number;
   /** Requests per second, all connections together; 0: closed loop. */
   ratePerSecond: number;
+  /** Ends after so many requests; 0: by time alone. */
+  requestsMax: number;
   /** First message id, so that no two loads share one. */
   firstId: number;
 }
@@ -77,6 +79,7 @@ class Load {
   #measuring = false;
   #ending = false;
   #open = 0;
+  #sent = 0;
 
   constructor(options: LoadOptions) {
     this.#options = options;
@@ -109,7 +112,7 @@ class Load {
           requests: this.#requests,
           events: this.#events,
           eventsTotal: this.#eventsTotal,
-          elapsedMs,
+          elapsedMs: elapsedMs || performance.now() - this.#beganAt,
           latencyCounts: this.#latencies.counts,
           refusedLatencyCounts: this.#refusedLatencies.counts,
           refused: this.#refused,
@@ -146,7 +149,8 @@ class Load {
     let dueAt = 0;
     let eventsSent = 0;
     const send = (due: number): void => {
-      if (this.#ending) {
+      const { requestsMax } = this.#options;
+      if (this.#ending || (requestsMax > 0 && this.#sent >= requestsMax)) {
         socket.destroy();
         finish();
         return;
@@ -174,10 +178,9 @@ class Load {
 
   #templates(index: number): RequestTemplate[] {
     const { host, eventBytes, writeKeys, requests } = this.#options;
-    const connection = `${this.#options.firstId}-${index}`;
-    const writeKey = writeKeys[index % writeKeys.length] ?? '';
     const total = requests.reduce((sum, { weight }) => sum + weight, 0);
-    const count = requests.length === 1 ? templatesPerConnection : templatesPerConnection * 4;
+    const keysPerConnection = Math.ceil(writeKeys.length / this.#options.connections);
+    const count = Math.max(keysPerConnection, templatesPerConnection * (requests.length === 1 ? 1 : 4));
     return Array.from({ length: count }, (_, place) => {
       // Shapes by weight, spread evenly over the turns and begun at another place by each connection.
       let left = ((place + index) % count) * (total / count);
@@ -186,6 +189,9 @@ class Load {
         return left < 0;
       });
       const { path, eventsPerRequest } = shape ?? { path: '/', eventsPerRequest: 1 };
+      const tenant = (index + place * this.#options.connections) % writeKeys.length;
+      const writeKey = writeKeys[tenant] ?? '';
+      const connection = `${this.#options.firstId}-${index}-${tenant}`;
       return createTemplate({ path, eventsPerRequest, host, eventBytes, writeKey, connection, usersPerConnection });
     });
   }
@@ -193,6 +199,7 @@ class Load {
   #send(socket: Socket, template: RequestTemplate | undefined): number {
     if (template === undefined) return 0;
     const nowMicros = Math.round((performance.timeOrigin + performance.now()) * 1000);
+    this.#sent += 1;
     this.#nextId = fillTemplate(template, this.#nextId, nowMicros);
     socket.write(template.bytes);
     return template.messageIdOffsets.length;

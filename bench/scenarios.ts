@@ -1,9 +1,12 @@
 // Every scenario there is, in the order of an event's way.
 
+import { density } from './density.ts';
 import type { Scenario } from './harness/scenario.ts';
 import { ingest } from './ingest.ts';
 import { isolation } from './isolation.ts';
 import { messaging } from './messaging.ts';
+import { noisy } from './noisy.ts';
+import { overload } from './overload.ts';
 import { pipeline } from './pipeline.ts';
 import { processor } from './processor.ts';
 import { router } from './router.ts';
@@ -19,4 +22,7 @@ export const scenarios: readonly Scenario[] = [
   router,
   pipeline,
   isolation,
+  noisy,
+  density,
+  overload,
 ];
