@@ -15,6 +15,7 @@ import { ProgramSite } from './program-site.ts';
 const idleCpuMsMax = 10;
 const idleQueriesMax = 2;
 const idleMiBMax = 400;
+const settleSeconds = 5;
 
 const options = {
   rounds: rounds(),
@@ -91,6 +92,8 @@ async function measureIdle(
     );
     return Number(rows[0]?.done);
   };
+  // What a start leaves to do is not what idling costs.
+  await new Promise((resolve) => setTimeout(resolve, settleSeconds * 1000));
   const { processes, families } = cpuConsumersOf(program, { sluice: program.pid });
   const whole = { processes, families };
   const [before, transactionsBefore] = [readCpu(whole), await transactions()];

@@ -172,6 +172,7 @@ function loadOf(
     warmUpSeconds: values.warmUpSeconds,
     seconds: values.seconds,
     ratePerSecond: 0,
+    dropsLate: false,
     requestsMax: 0,
   };
 }

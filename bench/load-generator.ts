@@ -29,6 +29,8 @@ export interface LoadOptions {
   seconds: number;
   /** Requests per second, all connections together; 0: closed loop. */
   ratePerSecond: number;
+  /** Open loop: what falls due while every connection is busy is dropped, as by clients that give up, and not sent late. */
+  dropsLate: boolean;
   /** Ends after so many requests; 0: by time alone. */
   requestsMax: number;
   /** First message id, so that no two loads share one. */
@@ -49,7 +51,7 @@ export interface LoadResult {
   refused: Record<string, number>;
   /** Answers other than 200 without Retry-After where one is due (429 and 503). */
   withoutRetryAfter: number;
-  /** Due and not sent when the time was over: the open loop could not keep its rate. */
+  /** Due and never sent: the open loop could not keep its rate. */
   unsent: number;
   /** Events answered 200 in each quarter of a second. */
   perQuarter: number[];
@@ -80,6 +82,7 @@ class Load {
   #ending = false;
   #open = 0;
   #sent = 0;
+  #dropped = 0;
 
   constructor(options: LoadOptions) {
     this.#options = options;
@@ -117,7 +120,7 @@ class Load {
           refusedLatencyCounts: this.#refusedLatencies.counts,
           refused: this.#refused,
           withoutRetryAfter: this.#withoutRetryAfter,
-          unsent: this.#due.length - this.#nextDue,
+          unsent: this.#due.length - this.#nextDue + this.#dropped,
           perQuarter: this.#perQuarter,
           cpuMs: (cpu.user + cpu.system) / 1000,
         });
@@ -134,8 +137,9 @@ class Load {
     for (let index = fellDue; index < total; index += 1) {
       const dueAt = beganAt + index / perMs;
       const send = this.#idle.pop();
-      if (send === undefined) this.#due.push(dueAt);
-      else send(dueAt);
+      if (send !== undefined) send(dueAt);
+      else if (this.#options.dropsLate) this.#dropped += 1;
+      else this.#due.push(dueAt);
     }
     setTimeout(() => this.#tick(beganAt, total), 1);
   }

@@ -12,7 +12,8 @@ import { residentMiB } from './program-memory.ts';
 import { batchOf20, ProgramSite } from './program-site.ts';
 
 const writeKey = 'wk-overload';
-const goodputShareMin = 0.8;
+const goodputShareMin = 0.9;
+const acceptedP99MsMax = 1000;
 const residentMiBMax = 600;
 /** Overload is told by these alone. */
 const laterStatuses = new Set(['429', '503']);
@@ -36,53 +37,117 @@ export const overload = defineScenario({
     const site = await ProgramSite.start({ ...run, productFlags }, () => [
       { id: 'src-overload', writeKey, destinations: [] },
     ]);
-    const load = { writeKeys: [writeKey], requests: [batchOf20], seconds: options.seconds, warmUpSeconds: 1 };
-    const { connections } = options;
-    const [capacity, goodput, memory]: [number[], number[], number[]] = [[], [], []];
-    const [calm, after]: [number[], number[]] = [[], []];
-    const over: LoadResult[] = [];
-    const calmly = async (rate: number): Promise<number> => {
-      const answer = await site.load({ ...load, ratePerSecond: rate });
-      return new LatencyHistogram(answer.latencyCounts).percentileMs(0.99);
-    };
+    // A cold program compiles: that is not its capacity.
+    await site.load({ ...loadOf(options), connections: Math.min(options.connections, options.inFlightMax) });
+    const seen: Round[] = [];
     for (let round = 1; round <= options.rounds; round += 1) {
-      say(`round ${round} of ${options.rounds}: capacity`);
-      // As many connections as there is room for: the capacity, and nobody refused.
-      const highest = await site.load({ ...load, connections: Math.min(connections, options.inFlightMax) });
-      await waitUntilDrained(site.program);
-      const perSecond = (highest.requests / highest.elapsedMs) * 1000;
-      calm.push(await calmly(perSecond / 4));
-      say(`round ${round} of ${options.rounds}: ${options.times} times ${Math.round(perSecond)} requests/s`);
-      const ratePerSecond = perSecond * options.times;
-      const answer = await site.load({ ...load, ratePerSecond, connections });
-      memory.push(residentMiB(site.program.pid) ?? 0);
-      await waitUntilDrained(site.program);
-      after.push(await calmly(perSecond / 4));
-      over.push(answer);
-      capacity.push((highest.events / highest.elapsedMs) * 1000);
-      goodput.push((answer.events / answer.elapsedMs) * 1000);
+      seen.push(await measureRound(site, options, (text) => say(`round ${round} of ${options.rounds}: ${text}`)));
     }
-    const limit = figure('capacity', 'events/s', 'higher', capacity, 'raw limit');
-    const product = figure(`accepted at ${options.times} times the capacity`, 'events/s', 'higher', goodput);
-    const ratio = ratioOf(product, limit);
-    const [before, recovered] = [
-      figure('p99 at a quarter, before', 'ms', 'lower', calm),
-      figure('p99 at a quarter, after', 'ms', 'lower', after),
-    ];
-    const checks = [await site.ledger(), refusalCheck(over)];
-    return {
-      settings: site.durability,
-      figures: [limit, product, before, recovered, figure('resident memory', 'MiB', 'lower', memory)],
-      ratios: [ratio, ratioOf(recovered, before)],
-      latencies: latenciesOf(over),
-      goals: [
-        atLeast('P7', 'accepted under overload: share of the capacity', goodputShareMin, ratio.rounds),
-        atMost('P7', 'resident memory under overload', residentMiBMax, memory, 'MiB'),
-      ],
-      checks,
-    };
+    const checks = [await site.ledger(), refusalCheck(seen.map(({ over }) => over))];
+    return { settings: site.durability, ...summedUp(seen, options.times), checks };
   },
 });
+
+interface Chosen {
+  seconds: number;
+  times: number;
+  connections: number;
+  inFlightMax: number;
+}
+
+interface Round {
+  capacity: number;
+  calmP99: number;
+  over: LoadResult;
+  residentMiB: number;
+  afterP99: number;
+}
+
+function loadOf({ seconds: length }: Chosen) {
+  return { writeKeys: [writeKey], requests: [batchOf20], seconds: length, warmUpSeconds: 1 };
+}
+
+async function measureRound(site: ProgramSite, options: Chosen, say: (text: string) => void): Promise<Round> {
+  const { times, connections, inFlightMax } = options;
+  const load = loadOf(options);
+  say('capacity');
+  // As many connections as there is room for: the capacity, and nobody refused.
+  const highest = await site.load({ ...load, connections: Math.min(connections, inFlightMax) });
+  await waitUntilDrained(site.program);
+  const perSecond = (highest.requests / highest.elapsedMs) * 1000;
+  const calmly = async (): Promise<number> =>
+    p99Of((await site.load({ ...load, ratePerSecond: perSecond / 4 })).latencyCounts);
+  const calmP99 = await calmly();
+  say(`${times} times ${Math.round(perSecond)} requests/s`);
+  const over = await site.load({ ...load, ratePerSecond: perSecond * times, connections, dropsLate: true });
+  const resident = residentMiB(site.program.pid) ?? 0;
+  await waitUntilDrained(site.program);
+  return { capacity: eventRate(highest), calmP99, over, residentMiB: resident, afterP99: await calmly() };
+}
+
+function summedUp(seen: readonly Round[], times: number) {
+  const of = (value: (round: Round) => number): number[] => seen.map(value);
+  const limit = figure(
+    'capacity',
+    'events/s',
+    'higher',
+    of(({ capacity }) => capacity),
+    'raw limit',
+  );
+  const goodput = of(({ over }) => eventRate(over));
+  const product = figure(`accepted at ${times} times the capacity`, 'events/s', 'higher', goodput);
+  const share = ratioOf(product, limit);
+  const before = figure(
+    'p99 at a quarter, before',
+    'ms',
+    'lower',
+    of(({ calmP99 }) => calmP99),
+  );
+  const recovered = figure(
+    'p99 at a quarter, after',
+    'ms',
+    'lower',
+    of(({ afterP99 }) => afterP99),
+  );
+  const memory = of((round) => round.residentMiB);
+  const offered = of(({ over }) => eventRate(over) + refusedRate(over));
+  return {
+    figures: [
+      limit,
+      product,
+      figure('offered, as far as connections were free', 'events/s', 'neither', offered, 'fact'),
+      before,
+      recovered,
+      figure('resident memory', 'MiB', 'lower', memory),
+    ],
+    ratios: [share, ratioOf(recovered, before)],
+    latencies: latenciesOf(seen.map(({ over }) => over)),
+    goals: [
+      atLeast('P7', 'accepted under overload: share of the capacity', goodputShareMin, share.rounds),
+      atMost(
+        'P7',
+        'p99 of what is accepted under overload',
+        acceptedP99MsMax,
+        of(({ over }) => p99Of(over.latencyCounts)),
+        'ms',
+      ),
+      atMost('P7', 'resident memory under overload', residentMiBMax, memory, 'MiB'),
+    ],
+  };
+}
+
+function eventRate({ events, elapsedMs }: LoadResult): number {
+  return (events / elapsedMs) * 1000;
+}
+
+function refusedRate({ refusedLatencyCounts, elapsedMs }: LoadResult): number {
+  const requests = new LatencyHistogram(refusedLatencyCounts).count;
+  return ((requests * batchOf20.eventsPerRequest) / elapsedMs) * 1000;
+}
+
+function p99Of(counts: readonly number[]): number {
+  return new LatencyHistogram(counts).percentileMs(0.99);
+}
 
 function refusalCheck(results: readonly LoadResult[]) {
   const faults = results.flatMap(({ refused, withoutRetryAfter }) => [
@@ -100,7 +165,7 @@ function latenciesOf(results: readonly LoadResult[]) {
     accepted.add(latencyCounts);
     refused.add(refusedLatencyCounts);
   }
-  const told = namedLatency('overload: refused, from when it fell due', refused);
-  const taken = namedLatency('overload: accepted, from when it fell due', accepted);
+  const told = namedLatency('overload: refused', refused);
+  const taken = namedLatency('overload: accepted', accepted);
   return refused.count === 0 ? [taken] : [taken, told];
 }

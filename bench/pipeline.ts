@@ -105,6 +105,7 @@ class Flow {
     const answer = await runLoad(cleanup, {
       ...chosen,
       ...load,
+      dropsLate: false,
       requestsMax: 0,
       host: '127.0.0.1',
       port: this.#program.options.gatewayPort,

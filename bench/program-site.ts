@@ -50,6 +50,7 @@ export class ProgramSite {
       connections: 64,
       warmUpSeconds: 0,
       ratePerSecond: 0,
+      dropsLate: false,
       requestsMax: 0,
       ...request,
     });
