@@ -3,8 +3,9 @@
 // the same disk, and holds random bytes, because a file system that compresses would store nothing for zeros.
 
 import { randomFillSync } from 'node:crypto';
-import { rmSync, statSync } from 'node:fs';
+import { rmSync, statfsSync, statSync } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { ActorLog, Clock } from '../runtime/index.ts';
 
 const pieceBytes = 4 * 1024 * 1024;
@@ -22,11 +23,24 @@ export function ballastPath(dataDirectory: string): string {
   return `${dataDirectory}.ballast`;
 }
 
-/** Before anything runs: gives the ballast up. The bytes that became free. */
-export function releaseBallast(path: string): number {
-  const bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-  rmSync(path, { force: true });
-  return bytes;
+/** Below this much free space what is left is for making room. */
+export function ballastMark(refuseBytes: number): number {
+  return refuseBytes / 8;
+}
+
+/** Before a start, whose first writes a full disk would refuse: gives the ballast up. The bytes that became free. */
+export function releaseBallastIfFull(dataDirectory: string, refuseBytes: number): number {
+  const path = ballastPath(dataDirectory);
+  try {
+    const { size } = statSync(path);
+    const { bavail, bsize } = statfsSync(dirname(path));
+    if (bavail * bsize >= ballastMark(refuseBytes)) return 0;
+    rmSync(path);
+    return size;
+  } catch {
+    // There is none, or the folder cannot be used, which the checks of the start tell.
+    return 0;
+  }
 }
 
 export class Ballast {
@@ -49,8 +63,8 @@ export class Ballast {
   }
 
   async release(): Promise<void> {
-    this.#isPresent = false;
     await rm(this.#options.path, { force: true });
+    this.#isPresent = false;
   }
 
   /** Starts to write it, piece by piece; nothing to wait for. */

@@ -6,7 +6,6 @@ import {
   checkServer,
   describeServer,
   EmbeddedPostgresError,
-  embeddedDataDirectory,
   openPostgres,
   type Postgres,
   type PostgresAddress,
@@ -15,7 +14,6 @@ import {
   startEmbeddedPostgres,
   TransportError,
 } from '../transport/index.ts';
-import { ballastPath, releaseBallast } from './ballast.ts';
 import type { Settings } from './config.ts';
 import { StartError } from './start-error.ts';
 import { MigrationError, migrate } from './storage/migrate.ts';
@@ -75,16 +73,8 @@ export async function openDatabase(settings: Settings, log: ActorLog, clock: Clo
 }
 
 async function startEmbedded(settings: Settings, log: ActorLog) {
-  const start = () => startEmbeddedPostgres({ dataDir: settings.data.dir, log });
   try {
-    return await start().catch((error: unknown) => {
-      // What the ballast is for. Without one there is nothing more to give.
-      if (!(error instanceof EmbeddedPostgresError) || error.code !== 'DISK_FULL') throw error;
-      const bytes = releaseBallast(ballastPath(embeddedDataDirectory(settings.data.dir)));
-      if (bytes === 0) throw error;
-      log.warn({ bytes }, 'the disk is full: the ballast was given up so that PostgreSQL can start');
-      return start();
-    });
+    return await startEmbeddedPostgres({ dataDir: settings.data.dir, log });
   } catch (error) {
     throw toStartError(error);
   }

@@ -8,13 +8,11 @@
 
 import { statfs } from 'node:fs/promises';
 import type { ActorLog, Clock } from '../runtime/index.ts';
-import type { Ballast } from './ballast.ts';
+import { type Ballast, ballastMark } from './ballast.ts';
 
 /** At a hundred megabytes of events in a second the reserve lasts for two looks. */
 const lookMs = 1_000;
 const wayBack = 0.1;
-/** Of the lowest mark: what is left then is for making room. */
-const ballastShare = 1 / 8;
 
 export type DiskLevel = 'plenty' | 'warn' | 'shed' | 'refuse';
 
@@ -102,7 +100,7 @@ export class DiskWatch {
   async #tendBallast(free: number): Promise<void> {
     const { ballast, marks, log, folder } = this.#options;
     if (ballast === undefined) return;
-    if (ballast.isPresent && free < marks.refuseBytes * ballastShare) {
+    if (ballast.isPresent && free < ballastMark(marks.refuseBytes)) {
       await ballast.release();
       log.warn(
         { folder, ballastBytes: ballast.bytes },

@@ -5,6 +5,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { formatConfigFaults } from '../runtime/index.ts';
+import { embeddedDataDirectory } from '../transport/index.ts';
+import { releaseBallastIfFull } from './ballast.ts';
 import { checkConfig } from './check-config.ts';
 import { exitCodes, helpText, parseCommandLine } from './cli.ts';
 import { type CommandDatabase, type CommandDatabaseOptions, withCommandDatabase } from './command-database.ts';
@@ -85,6 +87,11 @@ async function start(request: SettingsRequest): Promise<number> {
     return exitCodes.badConfig;
   }
   const { settings } = read;
+  const released =
+    settings.postgres.url === ''
+      ? releaseBallastIfFull(embeddedDataDirectory(settings.data.dir), settings.storage.diskRefuseBytes)
+      : 0;
+  if (released > 0) process.stderr.write(`The disk is full: the ballast of ${released} bytes was given up.\n`);
   const checks = await runStartChecks(settings);
   const problems = formatStartProblems(checks);
   if (problems !== undefined) {

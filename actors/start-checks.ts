@@ -83,7 +83,7 @@ function diskBytesNeeded({ diskRefuseBytes }: Settings['storage']): number {
   return Math.min(diskBytesFreeMin, Math.floor(diskRefuseBytes / 2));
 }
 
-/** The ballast is given up when Postgres needs it (database.ts), so it counts as free. */
+/** The ballast is given up when hardly anything is left (ballast.ts), so it counts as free. */
 async function checkDisk(folder: string, settings: Settings): Promise<StartCheck> {
   const name = 'disk';
   const { bavail, bsize } = await statfs(folder);
