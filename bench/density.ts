@@ -33,6 +33,7 @@ export const density = defineScenario({
   peers: [],
   goalRows: ['E3'],
   options,
+  quick: { rounds: 1, seconds: 8, idleSeconds: 10 },
   async measure(run): Promise<Measurement> {
     const { tenants, perTenantPerMinute } = run.options;
     const keys = Array.from({ length: tenants }, (_, index) => `wk-${index}`);

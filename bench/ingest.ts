@@ -83,6 +83,7 @@ export const ingest = defineScenario({
   peers: [],
   goalRows: ['G1', 'G2', 'G3', 'G4'],
   options,
+  quick: { rounds: 3, seconds: 2, warmUpSeconds: 0.5 },
   async measure(run): Promise<Measurement> {
     const { cleanup, options: chosen } = run;
     const program = await startBenchProgram(run, { destinations: [] });

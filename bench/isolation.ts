@@ -40,6 +40,7 @@ export const isolation = defineScenario({
   peers: [],
   goalRows: ['X4', 'R3'],
   options,
+  quick: { rounds: 1, jobs: 50_000, partitions: [10, 10_000], modes: ['own'] },
   async measure(run): Promise<Measurement> {
     const ground = await openGround(run, { ...storageDefaults, ...run.options, partitions: 1 });
     const sink = new BenchProcess(run.cleanup, './sink');

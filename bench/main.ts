@@ -11,9 +11,10 @@ import {
 } from './harness/command-line.ts';
 import { compareRecords, comparisonText } from './harness/compare.ts';
 import { htmlReport } from './harness/html-report.ts';
-import { UsageError } from './harness/options.ts';
-import { readRecords, writeRecords } from './harness/record-file.ts';
+import { givenOf, UsageError } from './harness/options.ts';
+import { readAllRecords, readRecords, writeRecords } from './harness/record-file.ts';
 import { resultsPage } from './harness/results-page.ts';
+import { outcomesText, runAll } from './harness/run-all.ts';
 import { combinations, runScenario, runSweep, type Varied } from './harness/run-scenario.ts';
 import type { BenchRecord, Scenario } from './harness/scenario.ts';
 import { listText, recordText } from './harness/terminal-table.ts';
@@ -31,6 +32,11 @@ async function main(): Promise<number> {
     case 'list':
       console.log(listText(scenarios));
       return exitCodes.ok;
+    case 'all': {
+      const outcomes = await runAll(scenarios, command, process.argv[1] ?? '');
+      console.log(outcomesText(outcomes));
+      return outcomes.every(({ outcome }) => outcome === 'ok') ? exitCodes.ok : exitCodes.faults;
+    }
     case 'run':
       return run(command);
     case 'tune':
@@ -41,16 +47,17 @@ async function main(): Promise<number> {
       return comparisons.some(({ faults }) => faults.length > 0) ? exitCodes.faults : exitCodes.ok;
     }
     case 'report':
-      writeFileSync(command.html, htmlReport(command.files.flatMap(readRecords)));
+      writeFileSync(command.html, htmlReport(readAllRecords(command.files)));
       return exitCodes.ok;
     case 'results':
-      writeFileSync(command.output, resultsPage(command.files.flatMap(readRecords)));
+      writeFileSync(command.output, resultsPage(readAllRecords(command.files)));
       return exitCodes.ok;
   }
 }
 
-async function tuneSettings(command: TuneCommand): Promise<number> {
-  const scenario = scenarioNamed(command.scenario);
+async function tuneSettings(asked: TuneCommand): Promise<number> {
+  const scenario = scenarioNamed(asked.scenario);
+  const command = { ...asked, given: quickened(scenario, asked) };
   const records: BenchRecord[] = [];
   const measure = async (variants: readonly Varied[]): Promise<BenchRecord[]> => {
     const measured = await runSweep(scenario, command, variants);
@@ -66,8 +73,9 @@ async function tuneSettings(command: TuneCommand): Promise<number> {
   return records.some(hasFaults) ? exitCodes.faults : exitCodes.ok;
 }
 
-async function run(command: Extract<BenchCommand, { command: 'run' }>): Promise<number> {
-  const scenario = scenarioNamed(command.scenario);
+async function run(asked: Extract<BenchCommand, { command: 'run' }>): Promise<number> {
+  const scenario = scenarioNamed(asked.scenario);
+  const command = { ...asked, given: quickened(scenario, asked) };
   const records =
     command.sweeps.length === 0
       ? [await runScenario(scenario, command)]
@@ -75,6 +83,10 @@ async function run(command: Extract<BenchCommand, { command: 'run' }>): Promise<
   for (const record of records) console.log(recordText(record));
   keep(command, records);
   return records.some(hasFaults) ? exitCodes.faults : exitCodes.ok;
+}
+
+function quickened({ quick }: Scenario, command: Pick<RunCommand, 'given' | 'quick'>): Record<string, string> {
+  return command.quick ? { ...givenOf(quick), ...command.given } : { ...command.given };
 }
 
 function keep(

@@ -36,6 +36,7 @@ export const messaging = defineScenario({
   peers: ['nact 7.6.2', 'xstate 5.33.3', 'comlink 4.4.2'],
   goalRows: [],
   options: { rounds: rounds(), roundTrips: count(2000, 'asks per round, one after the other') },
+  quick: { rounds: 2, roundTrips: 1000 },
   async measure({ cleanup, options }): Promise<Measurement> {
     let finish: () => void = () => undefined;
     const arm = (finished: () => void): void => {

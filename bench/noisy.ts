@@ -72,6 +72,7 @@ export const noisy = defineScenario({
   peers: [],
   goalRows: ['P4', 'R4'],
   options,
+  quick: { rounds: 1, seconds: 4, backlogJobs: 10_000 },
   async measure(run): Promise<Measurement> {
     const kinds = ['quiet', ...run.options.kinds];
     const fresh = (): Seen => ({

@@ -31,6 +31,7 @@ export const overload = defineScenario({
     connections: count(512, 'keep-alive connections', 1024),
     inFlightMax: count(128, 'gateway.requestsInFlightMax: the default is more than one load generator can open'),
   },
+  quick: { rounds: 1, seconds: 4 },
   async measure(run): Promise<Measurement> {
     const { options, say } = run;
     const productFlags = [`--gateway.requestsInFlightMax=${options.inFlightMax}`, ...run.productFlags];

@@ -63,6 +63,7 @@ export const pipeline = defineScenario({
   peers: [],
   goalRows: ['R5'],
   options,
+  quick: { rounds: 2, seconds: 3 },
   async measure(run): Promise<Measurement> {
     const { cleanup } = run;
     const sink = new BenchProcess(cleanup, './sink');

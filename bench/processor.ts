@@ -28,6 +28,7 @@ export const processor = defineScenario({
     filtered: count(20, 'X3: further destinations that filter every event', 1000),
     eventBytes: count(1024, 'size of an event', 100_000),
   },
+  quick: { rounds: 2, jobs: 40_000 },
   async measure(run): Promise<Measurement> {
     const { options, say } = run;
     const ground = await openGround(run, { ...storageDefaults, ...options, partitions: 1 });

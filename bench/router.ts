@@ -24,6 +24,7 @@ export const router = defineScenario({
     jobs: count(50_000, 'deliveries of one measurement'),
     eventBytes: count(1024, 'size of a delivery’s body', 100_000),
   },
+  quick: { rounds: 3, jobs: 10_000 },
   async measure(run): Promise<Measurement> {
     const { cleanup, options, say } = run;
     const ground = await openGround(run, { ...storageDefaults, ...options, partitions: 1 });

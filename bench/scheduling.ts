@@ -57,6 +57,7 @@ export const scheduling = defineScenario({
   peers: [],
   goalRows: [],
   options: { rounds: rounds() },
+  quick: { rounds: 1 },
   async measure({ options }): Promise<Measurement> {
     const waits = new Map<Setup, Waits[]>(setups.map((setup) => [setup, []]));
     // Not counted: the CPU time of the process includes V8's compiler threads, which are busy with code that is new.

@@ -36,6 +36,7 @@ export const storage = defineScenario({
     commits: count(500, 'S6: commits per round, one at a time'),
     parts: names(Object.keys(parts), 'what is measured: S1 copy, S2 cycle, S3 backlog, S4 wal, S5 snapshot, S6 commit'),
   },
+  quick: { rounds: 2, jobs: 30_000, backlogJobs: 100_000, snapshotSeconds: 8, commits: 200 },
   async measure(run): Promise<Measurement> {
     const ground = await openGround(run, run.options);
     const { rows } = await ground.postgres.query<{ postgres: string; fsync: string; commit: string }>(

@@ -17,6 +17,8 @@ export interface RunCommand {
   productFlags: readonly string[];
   sweeps: readonly Sweep[];
   profile: boolean;
+  /** Short rounds where nothing else is given. */
+  quick: boolean;
   json?: string;
   html?: string;
   picture?: string;
@@ -28,11 +30,22 @@ export interface TuneCommand extends Omit<RunCommand, 'command'> {
   output: string;
 }
 
+export interface AllCommand {
+  command: 'all';
+  quick: boolean;
+  out: string;
+  /** Names of scenarios; empty: all of them. */
+  only: readonly string[];
+  /** As `--set` takes them. */
+  settings: readonly string[];
+}
+
 export type BenchCommand =
   | { command: 'help' | 'list' }
   | { command: 'compare'; before: string; after: string }
   | { command: 'report'; files: readonly string[]; html: string }
   | { command: 'results'; files: readonly string[]; output: string }
+  | AllCommand
   | RunCommand
   | TuneCommand;
 
@@ -42,16 +55,19 @@ const tunedFile = 'sluice.tuned.yaml';
 export const helpText = `Usage:
   npm run bench -- list
   npm run bench -- <scenario> [--option=value ...] [--json FILE] [--html FILE] [--picture FILE] [--profile]
-                   [--set section.setting=value ...] [--sweep key=a,b,c ...]
+                   [--quick] [--set section.setting=value ...] [--sweep key=a,b,c ...]
+  npm run bench -- all --out FOLDER [--quick] [--only a,b,c] [--set section.setting=value ...]
   npm run bench -- tune <scenario> --goal throughput|p99<MS --sweep section.setting=a,b,c ... [--output FILE]
   npm run bench -- compare BEFORE.json AFTER.json
-  npm run bench -- report FILE.json ... --html FILE
-  npm run bench -- results FILE.json ... [--output ${resultsFile}]
+  npm run bench -- report FILE.json|FOLDER ... --html FILE
+  npm run bench -- results FILE.json|FOLDER ... [--output ${resultsFile}]
 
   --json, --html  write the result as JSON, or as one self-contained page with plots
   --set           a setting of the product in place of its default
   --sweep         run once per value, in turns; key is an option of the scenario or a setting of the product
+  --quick         short rounds: enough to see that something is off, too few to tell a change from noise
   --profile       CPU profile of every thread of the program: where the time of an event goes
+  all             every scenario one after the other: JSON of each, RESULTS.md and report.html in the folder
   tune            search the values of the sweeps for a goal and write the winning settings with their evidence
   compare         what changed beyond noise
 `;
@@ -59,6 +75,7 @@ export const helpText = `Usage:
 type Value = string | readonly string[] | true;
 
 const withFile = new Set(['json', 'html', 'picture', 'output', 'goal']);
+const switches = new Set(['profile', 'quick']);
 const repeated = new Set(['set', 'sweep']);
 
 export function parseCommandLine(parameters: readonly string[]): BenchCommand {
@@ -70,7 +87,10 @@ export function parseCommandLine(parameters: readonly string[]): BenchCommand {
       return { command: 'help' };
     case 'list':
       return { command: 'list' };
+    case 'all':
+      return allCommand(rest, flags);
     case 'compare': {
+      refuseOthers(command, flags, []);
       const [before, after, stray] = rest;
       if (before === undefined || after === undefined || stray !== undefined) {
         throw new UsageError('expected compare BEFORE.json AFTER.json');
@@ -79,6 +99,7 @@ export function parseCommandLine(parameters: readonly string[]): BenchCommand {
     }
     case 'report':
     case 'results': {
+      refuseOthers(command, flags, command === 'report' ? ['html'] : ['output']);
       if (rest.length === 0) throw new UsageError(`expected ${command} FILE.json ..., got no file`);
       const html = text(flags, 'html');
       if (command === 'results') return { command, files: rest, output: text(flags, 'output') ?? resultsFile };
@@ -93,6 +114,24 @@ export function parseCommandLine(parameters: readonly string[]): BenchCommand {
   }
 }
 
+function allCommand(rest: readonly string[], flags: ReadonlyMap<string, Value>): AllCommand {
+  refuseOthers('all', flags, ['quick', 'out', 'only', 'set']);
+  const out = text(flags, 'out');
+  if (rest.length > 0 || out === undefined) throw new UsageError('expected all --out FOLDER [--quick] [--only a,b,c]');
+  const only = text(flags, 'only')?.split(',') ?? [];
+  const settings = listOf(flags, 'set');
+  // A wrong one is told before anything is measured.
+  settings.map(productFlag);
+  return { command: 'all', quick: flags.has('quick'), out, only, settings };
+}
+
+function refuseOthers(command: string, flags: ReadonlyMap<string, Value>, known: readonly string[]): void {
+  const stray = [...flags.keys()].find((name) => !known.includes(name));
+  if (stray === undefined) return;
+  const all = known.map((name) => `--${name}`).join(', ');
+  throw new UsageError(`${command} has no option --${stray}; it has ${all || 'none'}`);
+}
+
 function tuneCommand(rest: readonly string[], flags: ReadonlyMap<string, Value>): TuneCommand {
   const [scenario, stray] = rest;
   const goal = text(flags, 'goal');
@@ -104,7 +143,7 @@ function tuneCommand(rest: readonly string[], flags: ReadonlyMap<string, Value>)
 function runOf(scenario: string, flags: ReadonlyMap<string, Value>): Omit<RunCommand, 'command'> {
   const given: Record<string, string> = {};
   for (const [name, value] of flags) {
-    if (withFile.has(name) || repeated.has(name) || name === 'profile') continue;
+    if (withFile.has(name) || repeated.has(name) || switches.has(name)) continue;
     given[name] = String(value);
   }
   const [json, html, picture] = [text(flags, 'json'), text(flags, 'html'), text(flags, 'picture')];
@@ -114,6 +153,7 @@ function runOf(scenario: string, flags: ReadonlyMap<string, Value>): Omit<RunCom
     productFlags: listOf(flags, 'set').map(productFlag),
     sweeps: listOf(flags, 'sweep').map(parseSweep),
     profile: flags.has('profile'),
+    quick: flags.has('quick'),
     ...(json === undefined ? {} : { json }),
     ...(html === undefined ? {} : { html }),
     ...(picture === undefined ? {} : { picture }),
@@ -160,7 +200,8 @@ function readFlags(parameters: readonly string[]): { words: string[]; flags: Map
     const at = parameter.indexOf('=');
     const name = parameter.slice(2, at === -1 ? undefined : at);
     if (name === 'help') return { words: [], flags };
-    if (name === 'profile') {
+    if (switches.has(name)) {
+      if (at !== -1) throw new UsageError(`expected --${name} without a value`);
       flags.set(name, true);
       continue;
     }

@@ -104,6 +104,11 @@ export function readOptions<Specs extends OptionSpecs>(
   return Object.fromEntries(values) as OptionValues<Specs>;
 }
 
+/** Values as they would be given: by flag without dashes. */
+export function givenOf(values: Readonly<Record<string, unknown>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [flagOf(name).slice(2), String(value)]));
+}
+
 export function describeOption(spec: OptionSpec): string {
   if (spec.kind === 'names') return `some of ${spec.among.join(',')}`;
   const range = `${spec.fraction === true ? 'number' : 'integer'} from ${spec.min} to ${spec.max}`;

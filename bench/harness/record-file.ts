@@ -1,6 +1,7 @@
 // Results as files: written by one run, read again to be compared, reported or summed up.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { UsageError } from './options.ts';
 import type { BenchRecord } from './scenario.ts';
 
@@ -8,6 +9,16 @@ import type { BenchRecord } from './scenario.ts';
 export function writeRecords(file: string, records: readonly BenchRecord[]): void {
   const content = records.length === 1 ? records[0] : records;
   writeFileSync(file, `${JSON.stringify(content, null, 2)}\n`);
+}
+
+/** Files, and those of folders that `all` filled. */
+export function readAllRecords(places: readonly string[]): BenchRecord[] {
+  return places.flatMap((place) => {
+    if (statSync(place, { throwIfNoEntry: false })?.isDirectory() !== true) return readRecords(place);
+    const files = readdirSync(place).filter((file) => file.endsWith('.json'));
+    if (files.length === 0) throw new UsageError(`expected ${place} to hold results of a benchmark, got no .json file`);
+    return files.sort().flatMap((file) => readRecords(join(place, file)));
+  });
 }
 
 export function readRecords(file: string): BenchRecord[] {

@@ -2,13 +2,14 @@
 // that no number in the repository stands without what it was measured with. Pure.
 
 import { spreadOf } from './figures.ts';
+import { byRow, goalRows } from './goal-rows.ts';
 import type { BenchRecord } from './scenario.ts';
 import { numberText, settingText, variedText } from './terminal-table.ts';
 
 export function resultsPage(records: readonly BenchRecord[]): string {
   const parts = [
     '# Results',
-    'Written by `npm run bench -- results FILE.json ...`; do not edit. Medians of the rounds, with the least and the most.' +
+    'Written by `npm run bench -- results` or `all`; do not edit. Medians of the rounds, with the least and the most.' +
       ' Only ratios of one run tell anything on another machine.',
     goalsTable(records),
     ...records.map(recordPart),
@@ -17,21 +18,31 @@ export function resultsPage(records: readonly BenchRecord[]): string {
 }
 
 function goalsTable(records: readonly BenchRecord[]): string {
-  const rows = records.flatMap(({ scenario, goals, notMeasured = [] }) => [
-    ...goals.map(({ row, what, goal, measured, spread, met }) => [
+  const measured = records.flatMap(({ scenario, measuredAt, goals, notMeasured = [] }) => [
+    ...goals.map(({ row, what, goal, measured: value, spread, met }) => ({
       row,
-      what,
-      goal,
-      numberText(measured),
-      spread === undefined ? '' : `${numberText(spread[0])} .. ${numberText(spread[1])}`,
-      met ? 'met' : '**not met**',
-      scenario,
-    ]),
-    ...notMeasured.map(({ row, why }) => [row, why, '', '', '', 'not measured', scenario]),
+      cells: [
+        what,
+        goal,
+        numberText(value),
+        spread === undefined ? '' : `${numberText(spread[0])} .. ${numberText(spread[1])}`,
+        met ? 'met' : '**not met**',
+        scenario,
+        measuredAt.slice(0, 10),
+      ],
+    })),
+    ...notMeasured.map(({ row, why }) => ({
+      row,
+      cells: [why, '', '', '', 'not measured', scenario, measuredAt.slice(0, 10)],
+    })),
   ]);
-  return rows.length === 0
-    ? ''
-    : `## Goals\n\n${markdownTable(['Row', 'What', 'Goal', 'Measured', 'Spread', '', 'Scenario'], rows)}`;
+  const seen = new Set(measured.map(({ row }) => row));
+  const missing = Object.entries(goalRows)
+    .filter(([row]) => !seen.has(row))
+    .map(([row, what]) => ({ row, cells: [what, '', '', '', 'not measured', '', ''] }));
+  const rows = byRow([...measured, ...missing]).map(({ row, cells }) => [row, ...cells]);
+  const header = ['Row', 'What', 'Goal', 'Measured', 'Spread', '', 'Scenario', 'Date'];
+  return `## Goals\n\n${markdownTable(header, rows)}`;
 }
 
 function recordPart(record: BenchRecord): string {

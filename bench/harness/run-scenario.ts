@@ -10,6 +10,9 @@ import { flagOf, readOptions, UsageError } from './options.ts';
 import { profileFolder, readProfiles } from './profile.ts';
 import type { BenchRecord, Run, Scenario } from './scenario.ts';
 
+const signals = ['SIGINT', 'SIGTERM'] as const;
+const brokenOffCode = 130;
+
 export type RunRequest = Pick<RunCommand, 'given' | 'productFlags' | 'profile'>;
 
 export async function runScenario(scenario: Scenario, request: RunRequest): Promise<BenchRecord> {
@@ -32,6 +35,9 @@ async function measureWithCleanup(
   folder: string | undefined,
 ): Promise<BenchRecord> {
   const cleanup = new CleanupList();
+  // Whoever breaks it off, or waits no longer, must not be left with a PostgreSQL of ours.
+  const breakOff = (): void => void cleanup.run().finally(() => process.exit(brokenOffCode));
+  for (const signal of signals) process.once(signal, breakOff);
   const machine = machineSettings();
   const measuredAt = new Date().toISOString();
   try {
@@ -50,6 +56,7 @@ async function measureWithCleanup(
       ...measurement,
     };
   } finally {
+    for (const signal of signals) process.off(signal, breakOff);
     await cleanup.run();
   }
 }

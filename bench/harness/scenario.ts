@@ -77,6 +77,8 @@ export interface Scenario<Specs extends OptionSpecs = OptionSpecs> {
   /** Rows of the design's table that it covers. */
   goalRows: readonly string[];
   options: Specs;
+  /** Values of the options for `--quick`: about half a minute in all. */
+  quick: Partial<OptionValues<Specs>>;
   measure(run: Run<Specs>): Promise<Measurement>;
 }
 

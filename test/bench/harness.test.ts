@@ -8,7 +8,8 @@ import { parseCommandLine, parseSweep } from '../../bench/harness/command-line.t
 import { atLeast, atMost, figure, median, ratioOf } from '../../bench/harness/figures.ts';
 import { inTurns } from '../../bench/harness/in-turns.ts';
 import { mergeRecords, namedLatency } from '../../bench/harness/merge.ts';
-import { count, counts, names, readOptions, seconds } from '../../bench/harness/options.ts';
+import { count, counts, givenOf, names, readOptions, seconds } from '../../bench/harness/options.ts';
+import { chosenScenarios } from '../../bench/harness/run-all.ts';
 import { combinations } from '../../bench/harness/run-scenario.ts';
 import { listText, recordText } from '../../bench/harness/terminal-table.ts';
 import { LatencyHistogram } from '../../bench/latency-histogram.ts';
@@ -56,8 +57,21 @@ test('the command line knows its commands and refuses the rest', () => {
     productFlags: ['--storage.groupRowsMax=9'],
     sweeps: [{ key: 'jobs', values: ['1', '2'] }],
     profile: false,
+    quick: false,
     json: 'out.json',
   });
+  assert.deepEqual(parseCommandLine(['all', '--quick', '--out=results', '--only', 'ingest,router']), {
+    command: 'all',
+    quick: true,
+    out: 'results',
+    only: ['ingest', 'router'],
+    settings: [],
+  });
+  assert.throws(() => parseCommandLine(['all', '--quick']), /expected all --out FOLDER/);
+  assert.throws(() => parseCommandLine(['all', '--quick=yes', '--out=x']), /expected --quick without a value/);
+  assert.throws(() => parseCommandLine(['all', '--out=x', '--rounds=1']), /all has no option --rounds; it has --quick/);
+  assert.throws(() => parseCommandLine(['compare', 'a', 'b', '--html=x']), /compare has no option --html; it has none/);
+  assert.throws(() => chosenScenarios(scenarios, ['ingets']), /expected --only to be some of .*ingest.*, got ingets/);
   assert.throws(() => parseCommandLine(['compare', 'a.json']), /expected compare BEFORE\.json AFTER\.json/);
   assert.throws(() => parseCommandLine(['storage', '--rounds']), /expected a value after --rounds/);
   assert.throws(() => parseCommandLine(['storage', '--json', '--rounds']), /expected a value after --json/);
@@ -145,9 +159,9 @@ test('the terminal shows figures, goals and faults', () => {
 
 test('every scenario has a name of its own, a question and readable defaults', () => {
   assert.equal(new Set(scenarios.map(({ name }) => name)).size, scenarios.length);
-  for (const { name, question, options } of scenarios) {
+  for (const { name, question, options, quick } of scenarios) {
     assert.notEqual(question, '', name);
-    assert.doesNotThrow(() => readOptions(name, options, {}));
+    assert.deepEqual(readOptions(name, options, givenOf(quick)), { ...readOptions(name, options, {}), ...quick }, name);
     const defaults = Object.fromEntries(
       Object.entries(options).map(([option, spec]) => [
         option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),

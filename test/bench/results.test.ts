@@ -120,9 +120,14 @@ test('axes end in round numbers', () => {
 test('the results page has every goal and every setting', () => {
   const goals = [atLeast('S1', 'share', 0.85, [0.7, 0.8]), atLeast('S2', 'times', 5, [6])];
   const page = resultsPage([recordWith([rate([10, 12])], { goals, notMeasured: [{ row: 'R2', why: 'none yet' }] })]);
-  assert.match(page, /\| S1 \| share \| >= 0\.85 \| 0\.75 \| 0\.7 \.\. 0\.8 \| \*\*not met\*\* \| example \|/);
+  assert.match(
+    page,
+    /\| S1 \| share \| >= 0\.85 \| 0\.75 \| 0\.7 \.\. 0\.8 \| \*\*not met\*\* \| example \| 2026-01-01 \|/,
+  );
   assert.match(page, /\| S2 \|.*\| met \|/);
   assert.match(page, /\| R2 \| none yet \|.*not measured/);
+  assert.match(page, /\| G1 \| durable single.*\| not measured \|/, 'a row that nobody measured');
+  assert.ok(page.indexOf('| G1 |') < page.indexOf('| S1 |') && page.indexOf('| S2 |') < page.indexOf('| E4 |'));
   assert.match(page, /Measured 2026-01-01T00:00:00\.000Z\. node v20; cores 2\./);
   assert.match(page, /\| rate \| product \| 11 \| 10 \.\. 12 \| jobs\/s \|/);
 });
