@@ -1,7 +1,6 @@
 // The start of a storage actor when something goes wrong in it: what it had begun is undone, so that the next attempt
 // can succeed.
 
-import { strict as assert } from 'node:assert';
 import { test } from 'node:test';
 import { testDatabase } from '../support/database.ts';
 import { pollUntil } from '../support/poll.ts';
