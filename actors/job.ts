@@ -44,6 +44,8 @@ export interface GatewayParameters {
   request_ip?: string;
   source_job_run_id?: string;
   source_task_run_id?: string;
+  /** The only destination the event goes to (reverse ETL). */
+  destination_id?: string;
   /** W3C trace context of the HTTP request's span. */
   traceparent?: string;
 }
@@ -67,6 +69,8 @@ export interface RouterParameters {
   event_type?: string;
   source_job_run_id?: string;
   source_task_run_id?: string;
+  /** JSON text of the event's `recordId`; only of events that belong to a job run. */
+  record_id?: string;
   traceparent?: string;
   request: RequestDescriptor;
 }

@@ -32,8 +32,8 @@ export interface ProgramGatewayOptions {
   closedReason(): string;
   isWorkspaceFull(workspaceId: string): boolean;
   process: Pick<ProgramOptions['process'], 'memoryUsage' | 'constrainedMemory'>;
-  /** A job run is to be drained: threads must know. */
-  onDrained(): Promise<void>;
+  /** Pending jobs of this run are to be given up. */
+  drainJobRun(jobRunId: string): Promise<void>;
 }
 
 export interface ProgramGateway extends Gateway {
@@ -72,7 +72,7 @@ export async function startProgramGateway(options: ProgramGatewayOptions): Promi
     memoryLow: () => memory.isLow,
     newMessageId: randomUUID,
     onWebhookFailed: (failure) => failures.keep(failure),
-    jobRuns: createJobRuns({ postgres, onDrained: () => options.onDrained(), log }),
+    jobRuns: createJobRuns({ postgres, drain: (jobRunId) => options.drainJobRun(jobRunId), log }),
   });
   return {
     ...gateway,

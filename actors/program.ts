@@ -158,7 +158,7 @@ class RunningProgram implements Program {
       closedReason: () => this.#intake?.watch.closedReason ?? '',
       isWorkspaceFull: (workspaceId) => this.#intake?.watch.isFull(workspaceId) === true,
       process: this.#options.process,
-      onDrained: async () => {},
+      drainJobRun: (jobRunId) => this.#drainJobRun(jobRunId),
     });
   }
 
@@ -172,6 +172,14 @@ class RunningProgram implements Program {
     // Only the runtime waits for work; everything else ends by itself once it does.
     else void this.#runtime?.drain({ deadlineMs });
     return this.#drained;
+  }
+
+  /** The field's words for the reason; a run that is drained already needs no second rule. */
+  async #drainJobRun(jobRunId: string): Promise<void> {
+    const { controls } = this.#services;
+    if (controls.current.drains.some((rule) => rule.jobRunId === jobRunId)) return;
+    const reason = 'cancelled jobRunId';
+    await controls.drain({ jobRunId, reason, destinationId: '', sourceId: '', receivedBeforeMs: 0 });
   }
 
   async #startRuntime(database: Database): Promise<Runtime> {

@@ -15,7 +15,7 @@ import type { Admission } from './admission.ts';
 import { type Answer, answers, type EventVerdict, gateAnswer, verdictsAnswer } from './answers.ts';
 import type { WriteKeyAuth } from './auth.ts';
 import type { ClientAddresses } from './client-address.ts';
-import type { EventRows, RequestFacts } from './event-rows.ts';
+import type { EventRows, JobRun, RequestFacts } from './event-rows.ts';
 import { sanitise } from './event-text.ts';
 import type { Gunzipper } from './gunzip.ts';
 import type { StoreBatcher, StoreOutcome } from './store-batcher.ts';
@@ -66,6 +66,7 @@ export interface IngestOptions {
 /** What a row takes besides the event: the other columns and the fill-ins. An estimate, for the room check only. */
 const rowOverheadBytes = 512;
 const msPerMinute = 60_000;
+const runIdCharactersMax = 255;
 
 export const outcomeAnswers: Readonly<Record<StoreOutcome, Answer>> = {
   stored: answers.ok,
@@ -181,11 +182,12 @@ export class Ingest {
     const receivedAtMs = clock.nowMs();
     const requestIpJson = this.#addressJson(this.#options.addresses.of(request));
     const { lane, shards, parametersStart } = this.#factsOf(source);
+    const jobRun = this.#jobRun(request);
     const anonymousId = request.header('anonymousid');
     const facts: RequestFacts = {
       shards,
       receivedAtMs,
-      parameters: this.#parameters(request, parametersStart + requestIpJson, feed, span),
+      parameters: parametersOf(parametersStart + requestIpJson, jobRun, feed, span),
       requestIpJson,
       anonymousIdHeader: anonymousId === '' ? '' : sanitise(anonymousId),
       type: feed.type,
@@ -197,6 +199,7 @@ export class Ingest {
       sourceId: source.id,
       minute: Math.floor(receivedAtMs / msPerMinute),
       suppressed: rows.suppressedCount,
+      jobRun: jobRun?.jobRunId === '' ? undefined : jobRun,
       write: (writer) => {
         rows.write(writer, facts);
         if (facts.messageIds !== undefined) told.verdicts = rows.verdicts(facts.messageIds, told.stored);
@@ -206,17 +209,16 @@ export class Ingest {
     return undefined;
   }
 
-  /** JSON text of GatewayParameters; the client's address is the only part that nearly every request has of its own. */
-  #parameters(request: HttpRequest, start: string, feed: Feed, span: SpanHandle | undefined): string {
+  /** Undefined when neither the events nor the headers name one. Cut to what an index can hold. */
+  #jobRun(request: HttpRequest): JobRun | undefined {
     const run = this.#options.rows.jobRun();
     const jobRunId = run.jobRunId === '' ? request.header('x-rudder-job-run-id') : run.jobRunId;
     const taskRunId = run.taskRunId === '' ? request.header('x-rudder-task-run-id') : run.taskRunId;
-    let text = start;
-    if (jobRunId !== '') text += `,"source_job_run_id":${JSON.stringify(sanitise(jobRunId))}`;
-    if (taskRunId !== '') text += `,"source_task_run_id":${JSON.stringify(sanitise(taskRunId))}`;
-    if (feed.destinationId !== undefined) text += `,"destination_id":${JSON.stringify(feed.destinationId)}`;
-    if (span?.traceparent !== undefined) text += `,"traceparent":${JSON.stringify(span.traceparent)}`;
-    return `${text}}`;
+    if (jobRunId === '' && taskRunId === '') return undefined;
+    return {
+      jobRunId: sanitise(jobRunId.slice(0, runIdCharactersMax)),
+      taskRunId: sanitise(taskRunId.slice(0, runIdCharactersMax)),
+    };
   }
 
   #factsOf(source: SourceConfig): SourceFacts {
@@ -239,6 +241,18 @@ export class Ingest {
     }
     return this.#lastAddressJson;
   }
+}
+
+/** JSON text of GatewayParameters; the client's address is the only part that nearly every request has of its own. */
+function parametersOf(start: string, run: JobRun | undefined, feed: Feed, span: SpanHandle | undefined): string {
+  let text = start;
+  if (run !== undefined) {
+    if (run.jobRunId !== '') text += `,"source_job_run_id":${JSON.stringify(run.jobRunId)}`;
+    if (run.taskRunId !== '') text += `,"source_task_run_id":${JSON.stringify(run.taskRunId)}`;
+  }
+  if (feed.destinationId !== undefined) text += `,"destination_id":${JSON.stringify(feed.destinationId)}`;
+  if (span?.traceparent !== undefined) text += `,"traceparent":${JSON.stringify(span.traceparent)}`;
+  return `${text}}`;
 }
 
 /** What is known about the events of a request before their commit. */

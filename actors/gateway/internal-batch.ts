@@ -22,6 +22,8 @@ interface Part {
   sourceId: string;
   workspaceId: string;
   minute: number;
+  jobRunId: string;
+  taskRunId: string;
   messages: InternalMessage[];
 }
 
@@ -47,7 +49,7 @@ export function storeInternalBatch(options: InternalBatchOptions, body: Buffer, 
     outcomes.push(refusedRows === undefined ? outcome : 'refused');
     if (outcomes.length === parts.length) answerWith(outcomeAnswers[worstOf(outcomes)]);
   };
-  for (const { sourceId, workspaceId, minute, messages } of parts) {
+  for (const { sourceId, workspaceId, minute, jobRunId, taskRunId, messages } of parts) {
     const { lane, shards } = ingest.placeOf({ id: sourceId, workspaceId });
     const write = (writer: JobRowWriter): void => {
       for (const { routingKey: userId, messageId, receivedAtMs, parameters, payload } of messages) {
@@ -55,18 +57,19 @@ export function storeInternalBatch(options: InternalBatchOptions, body: Buffer, 
         writer.append({ jobId: 0, parentId: 0, partition, userId, messageId, receivedAtMs, parameters }, [payload]);
       }
     };
-    batcher.store(lane, { sourceId, minute, write, settle });
+    const jobRun = jobRunId === '' ? undefined : { jobRunId, taskRunId };
+    batcher.store(lane, { sourceId, minute, jobRun, write, settle });
   }
 }
 
-/** Events of one source and minute are counted together; those of one source keep their order. */
+/** Events of one source, minute and job run are counted together; those of one source keep their order. */
 function partsOf(messages: readonly InternalMessage[]): Part[] {
   const parts = new Map<string, Part>();
   for (const message of messages) {
-    const { sourceId, workspaceId, receivedAtMs } = message;
+    const { sourceId, workspaceId, receivedAtMs, jobRunId, taskRunId } = message;
     const minute = Math.floor(receivedAtMs / msPerMinute);
-    const key = `${minute}/${sourceId}`;
-    const part = parts.get(key) ?? { sourceId, workspaceId, minute, messages: [] };
+    const key = JSON.stringify([minute, sourceId, jobRunId, taskRunId]);
+    const part = parts.get(key) ?? { sourceId, workspaceId, minute, jobRunId, taskRunId, messages: [] };
     part.messages.push(message);
     parts.set(key, part);
   }

@@ -28,6 +28,9 @@ export interface InternalMessage {
   routingKey: string;
   messageId: string;
   receivedAtMs: number;
+  /** '' when it belongs to none. */
+  jobRunId: string;
+  taskRunId: string;
   /** JSON text of GatewayParameters and what else the sender knew. */
   parameters: string;
   payload: Buffer;
@@ -40,6 +43,7 @@ export type MessagesRead =
 
 /** Request types whose events say their type themselves or need none. */
 const untyped: ReadonlySet<unknown> = new Set(['', 'batch', 'replay', 'retl', 'import', undefined]);
+const runIdCharactersMax = 255;
 const neededFields: readonly Field[] = [field.receivedAt, field.requestIp, field.rudderId];
 
 export class InternalMessages {
@@ -83,6 +87,8 @@ export class InternalMessages {
       routingKey: textOf(properties.routingKey) || textOf(properties.userID),
       messageId,
       receivedAtMs,
+      jobRunId: textOf(properties.sourceJobRunID).slice(0, runIdCharactersMax),
+      taskRunId: textOf(properties.sourceTaskRunID).slice(0, runIdCharactersMax),
       parameters: JSON.stringify(parametersOf(properties, sourceId, workspaceId, messageId)),
       payload,
     };
@@ -101,8 +107,8 @@ function parametersOf(
 ): Record<string, unknown> {
   const texts: [string, unknown][] = [
     ['request_ip', properties.requestIP],
-    ['source_job_run_id', properties.sourceJobRunID],
-    ['source_task_run_id', properties.sourceTaskRunID],
+    ['source_job_run_id', textOf(properties.sourceJobRunID).slice(0, runIdCharactersMax)],
+    ['source_task_run_id', textOf(properties.sourceTaskRunID).slice(0, runIdCharactersMax)],
     ['destination_id', properties.destinationID],
     ['traceparent', properties.traceID],
     ['user_id', properties.userID],

@@ -16,8 +16,8 @@ export interface JobRuns {
 
 export interface JobRunsOptions {
   postgres: Pick<Postgres, 'query'>;
-  /** A run is to be drained from now on: whoever works on jobs must know. */
-  onDrained(): Promise<void>;
+  /** Gives up the pending jobs of a run and those that still come. */
+  drain(jobRunId: string): Promise<void>;
   log: Pick<ActorLog, 'warn'>;
 }
 
@@ -65,12 +65,7 @@ export function createJobRuns(options: JobRunsOptions): JobRuns {
       }, answerWith),
     drain: (jobRunId, answerWith) =>
       answer(async () => {
-        await postgres.query(
-          `insert into sluice_drained_job_runs (job_run_id) values ($1)
-             on conflict (job_run_id) do update set drained_at = now()`,
-          [jobRunId],
-        );
-        await options.onDrained();
+        await options.drain(jobRunId);
         return created;
       }, answerWith),
   };

@@ -6,7 +6,14 @@
 // request, and a refused request in halves, so that only the offending rows fail.
 
 import type { ActorLog, ActorRef } from '../../runtime/index.ts';
-import type { Commit, CommitReply, LedgerDelta, StorageMessage } from '../storage/contract.ts';
+import type {
+  Commit,
+  CommitReply,
+  JobRunDelta,
+  JobRunReport,
+  LedgerDelta,
+  StorageMessage,
+} from '../storage/contract.ts';
 import { JobRowWriter, rowOffsets } from '../storage/job-row.ts';
 import type { Admission } from './admission.ts';
 
@@ -22,6 +29,8 @@ export interface StoreRequest {
   readonly minute: number;
   /** Events that are counted and not stored. */
   readonly suppressed?: number;
+  /** The job run all of its events belong to, if any. */
+  readonly jobRun?: { readonly jobRunId: string; readonly taskRunId: string } | undefined;
   /** Appends the rows of the request; none when all its events are suppressed. */
   write(writer: JobRowWriter): void;
   /**
@@ -134,7 +143,7 @@ export class StoreBatcher {
     let count = 0;
     for (const range of ranges) count += range.count;
     const jobs = count === 0 ? [] : [{ queue: 'gw' as const, rows, count }];
-    const commit: Commit = { kind: 'commit', jobs, results: [], ledger: ledgerOf(ranges) };
+    const commit: Commit = { kind: 'commit', jobs, results: [], ledger: ledgerOf(ranges), ...jobRunsOf(ranges) };
     const settled = (reply: CommitReply) => this.#settle(lane, rows, ranges, reply);
     const failed = (error: unknown) => this.#fail(rows, ranges, error);
     // Both handlers are the end of this promise; neither throws.
@@ -201,8 +210,9 @@ export class StoreBatcher {
       const [from, to] = piece;
       const own = rows.slice(offsets[from], offsets[to]);
       const jobs = [{ queue: 'gw' as const, rows: own, count: to - from }];
-      const ledger = ledgerOf([{ request: { ...request, suppressed }, count: to - from }]);
-      const reply = await this.#ask(lane, { kind: 'commit', jobs, results: [], ledger });
+      const part = [{ request: { ...request, suppressed }, count: to - from }];
+      const counted = { ledger: ledgerOf(part), ...jobRunsOf(part) };
+      const reply = await this.#ask(lane, { kind: 'commit', jobs, results: [], ...counted });
       if (reply.kind === 'stale') return false;
       if (reply.kind === 'committed') {
         suppressed = 0;
@@ -241,6 +251,17 @@ export class StoreBatcher {
     this.#bytesWaiting -= rows.byteLength;
     for (const range of ranges) range.request.settle(outcome);
   }
+}
+
+/** What came in for job runs; nearly no request belongs to one. */
+function jobRunsOf(ranges: readonly Pick<StoredRange, 'request' | 'count'>[]): { jobRuns?: JobRunReport } {
+  const counts: JobRunDelta[] = [];
+  for (const { request, count } of ranges) {
+    if (request.jobRun === undefined) continue;
+    const { jobRunId, taskRunId } = request.jobRun;
+    counts.push({ jobRunId, taskRunId, sourceId: request.sourceId, destinationId: '', in: count, out: 0, failed: 0 });
+  }
+  return counts.length === 0 ? {} : { jobRuns: { counts, failed: [] } };
 }
 
 /** What the requests add to the ledger, one entry per source, minute and counter. */

@@ -10,7 +10,7 @@ import type { SourceConfig, WorkspaceIndex } from '../services/workspace.ts';
 import type { JobStatus, StoredJobs } from '../storage/contract.ts';
 import { collectResults, type FinishedJob } from '../storage/done-runs.ts';
 import { bufferOver, JobRowWriter } from '../storage/job-row.ts';
-import { LedgerTally } from '../storage/ledger-tally.ts';
+import { type JobRunOfEvent, jobRunOf, LedgerTally } from '../storage/ledger-tally.ts';
 import type { HandedJob, Results } from '../storage/partition-session.ts';
 import { filterEvent } from './destination-filter.ts';
 import type { Route, RouteTable } from './routes.ts';
@@ -39,6 +39,7 @@ interface RoutedJob {
 /** Rows of one event beyond this do not fit a commit. */
 const eventRowsBytesMax = 32 * 1024 * 1024;
 const eventNameCharactersMax = 512;
+const recordIdCharactersMax = 512;
 const unreadable = 400;
 const drained = 410;
 const tooLarge = 413;
@@ -66,30 +67,31 @@ export class PipelineBatch {
   /** An event that was processed: its rows, and what became of it for every destination. */
   succeed(handed: HandedJob, event: ProcessedEvent): void {
     const { job, afterId } = handed;
-    const { receivedAtMs } = job;
-    const { userId, messageId, jobId: parentId } = job;
+    const { userId, messageId, receivedAtMs, jobId: parentId } = job;
+    const { sourceId, run } = event;
     for (const { route, parameters, body } of event.routed) {
       const { shards } = route;
       const partition = shards.isSplit ? shards.keyOf(visitorOf(userId)) : shards.partition;
       this.#rows.append({ jobId: 0, parentId, partition, userId, messageId, receivedAtMs, parameters }, body);
-      this.#ledger.add(receivedAtMs, event.sourceId, route.destinationId, 'routed');
+      this.#ledger.add(receivedAtMs, sourceId, route.destinationId, 'routed', run);
     }
     for (const destinationId of event.filtered) {
-      this.#ledger.add(receivedAtMs, event.sourceId, destinationId, 'routed');
-      this.#ledger.add(receivedAtMs, event.sourceId, destinationId, 'filtered');
+      this.#ledger.add(receivedAtMs, sourceId, destinationId, 'routed', run);
+      this.#ledger.add(receivedAtMs, sourceId, destinationId, 'filtered', run);
     }
-    for (const { destinationId } of event.aborted) {
-      this.#ledger.add(receivedAtMs, event.sourceId, destinationId, 'routed');
-      this.#ledger.add(receivedAtMs, event.sourceId, destinationId, 'aborted');
+    for (const { destinationId, code } of event.aborted) {
+      this.#ledger.add(receivedAtMs, sourceId, destinationId, 'routed', run);
+      this.#ledger.add(receivedAtMs, sourceId, destinationId, 'aborted', run, code);
     }
-    this.#ledger.add(receivedAtMs, event.sourceId, '', 'processed');
+    this.#ledger.add(receivedAtMs, sourceId, '', 'processed', run);
     this.jobs.push(handed);
     this.#finished.push({ jobId: job.jobId, afterId, status: event.status });
   }
 
   abort(handed: HandedJob, sourceId: string, refusal: Refusal, nowMs: number): void {
     const { job, afterId } = handed;
-    this.#ledger.add(job.receivedAtMs, sourceId, '', 'aborted');
+    const run = jobRunOf(readParameters(job.parameters));
+    this.#ledger.add(job.receivedAtMs, sourceId, '', 'aborted', run, refusal.code);
     this.jobs.push(handed);
     const status = statusOf(job, 'aborted', refusal.code, { reason: refusal.reason }, nowMs);
     this.#finished.push({ jobId: job.jobId, afterId, status });
@@ -99,12 +101,14 @@ export class PipelineBatch {
   takeResults(): Results {
     const { rows, count } = this.#rows.take();
     const jobs: StoredJobs[] = count === 0 ? [] : [{ queue: 'rt', rows, count }];
-    return { jobs, ...collectResults(this.#finished), ledger: this.#ledger.take() };
+    return { jobs, ...collectResults(this.#finished), ledger: this.#ledger.take(), ...this.#ledger.takeJobRuns() };
   }
 }
 
 export interface ProcessedEvent {
   sourceId: string;
+  /** The job run it belongs to, which nearly no event does. */
+  run: JobRunOfEvent | undefined;
   routed: RoutedJob[];
   filtered: string[];
   aborted: (Refusal & { destinationId: string })[];
@@ -161,12 +165,16 @@ function fanOut(
   context: PipelineContext,
 ): ProcessedEvent | Refusal {
   const changes = fixTimestamps(event, job.receivedAtMs);
-  const suffix = parametersSuffix(event, parameters);
-  const result: ProcessedEvent = { sourceId: source.id, routed: [], filtered: [], aborted: [], status: undefined };
+  const run = parameters.source_job_run_id === undefined ? undefined : runOf(event, parameters);
+  const suffix = parametersSuffix(event, parameters, run);
+  const only = parameters.destination_id;
+  const result: ProcessedEvent = { sourceId: source.id, run, routed: [], filtered: [], aborted: [], status: undefined };
   let eventBytes: readonly Uint8Array[] | undefined;
   let bytes = 0;
   for (const route of context.routes.routesOf(source)) {
     const { destinationId } = route;
+    // Reverse ETL means one destination: for the others the event does not exist.
+    if (only !== undefined && only !== destinationId) continue;
     const verdict = filterEvent(route.filter, event);
     if (verdict?.code === 298) {
       result.filtered.push(destinationId);
@@ -223,7 +231,7 @@ export function encodeEvent(
 }
 
 /** The part of RouterParameters that differs by event: `,"event_name":…`. */
-function parametersSuffix(event: EventObject, parameters: GatewayParameters): string {
+function parametersSuffix(event: EventObject, parameters: GatewayParameters, ofRun: JobRunOfEvent | undefined): string {
   const name = event.event;
   const type = event.type;
   let suffix = '';
@@ -232,6 +240,7 @@ function parametersSuffix(event: EventObject, parameters: GatewayParameters): st
   const { source_job_run_id: run, source_task_run_id: task, traceparent } = parameters;
   if (run !== undefined) suffix += `,"source_job_run_id":${JSON.stringify(run)}`;
   if (task !== undefined) suffix += `,"source_task_run_id":${JSON.stringify(task)}`;
+  if (ofRun !== undefined && ofRun.recordId !== '') suffix += `,"record_id":${JSON.stringify(ofRun.recordId)}`;
   if (traceparent !== undefined) suffix += `,"traceparent":${JSON.stringify(traceparent)}`;
   return suffix;
 }
@@ -240,6 +249,17 @@ let lastText = '';
 let lastParameters: GatewayParameters | undefined;
 
 /** Events of one client have the same parameters, and often come in a row: they are parsed once, and never changed. */
+function runOf(event: EventObject, parameters: GatewayParameters): JobRunOfEvent | undefined {
+  return jobRunOf({ ...parameters, record_id: recordIdOf(event) });
+}
+
+/** JSON text of the record an event was made of; '' when it names none, or one that no index could hold. */
+function recordIdOf(event: EventObject): string {
+  if (event.recordId === undefined) return '';
+  const text = JSON.stringify(event.recordId);
+  return text.length > recordIdCharactersMax ? '' : text;
+}
+
 function readParameters(text: string): GatewayParameters | undefined {
   if (text !== lastText) {
     lastParameters = parseParameters(text);

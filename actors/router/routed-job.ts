@@ -3,7 +3,7 @@
 import { isTerminal, type Job, type RouterParameters } from '../job.ts';
 import type { JobStatus } from '../storage/contract.ts';
 import { collectResults, type FinishedJob } from '../storage/done-runs.ts';
-import { LedgerTally } from '../storage/ledger-tally.ts';
+import { jobRunOf, LedgerTally } from '../storage/ledger-tally.ts';
 import type { HandedJob, Results } from '../storage/partition-session.ts';
 import type { DeliveryOutcome } from './delivery.ts';
 import type { Lane } from './lane.ts';
@@ -138,9 +138,10 @@ export function resultsOf(recorded: readonly Recorded[]): Results {
     const state = settled.status?.state ?? 'succeeded';
     if (!isTerminal(state)) continue;
     const kind = state === 'succeeded' ? 'delivered' : state;
-    ledger.add(job.receivedAtMs, parameters?.source_id ?? '', lane.destinationId, kind);
+    const code = settled.status?.code ?? 0;
+    ledger.add(job.receivedAtMs, parameters?.source_id ?? '', lane.destinationId, kind, jobRunOf(parameters), code);
   }
-  return { jobs: [], ...collectResults(jobs), ledger: ledger.take() };
+  return { jobs: [], ...collectResults(jobs), ledger: ledger.take(), ...ledger.takeJobRuns() };
 }
 
 const redactedResponse = JSON.stringify({ response: 'redacted: it cannot be stored' });

@@ -80,6 +80,37 @@ export interface LedgerDelta {
   count: number;
 }
 
+/** Whose events are counted by job run: reverse ETL asks what became of each of its runs. */
+export interface JobRunPlace {
+  jobRunId: string;
+  taskRunId: string;
+  sourceId: string;
+  /** '' at the source. */
+  destinationId: string;
+}
+
+/** in = out + failed once all is done, at the source and at each destination. */
+export interface JobRunDelta extends JobRunPlace {
+  in: number;
+  out: number;
+  failed: number;
+}
+
+/** A record of a job run that was given up. */
+export interface FailedRecord extends JobRunPlace {
+  /** JSON text. */
+  recordId: string;
+  code: number;
+}
+
+export interface JobRunReport {
+  counts: JobRunDelta[];
+  failed: FailedRecord[];
+}
+
+/** What a commit counts when it waits in the inbox of another process's lane. */
+export type InboxCounts = Pick<Commit, 'ledger' | 'jobRuns'>;
+
 /** ask → CommitReply. Atomic; merged with other senders' commits in one group. */
 export interface Commit {
   kind: 'commit';
@@ -91,6 +122,8 @@ export interface Commit {
    * refused (SQLSTATE 23505). Only the owner of the lane takes such a commit.
    */
   redriven?: number[];
+  /** Absent when no event of it belongs to a job run. */
+  jobRuns?: JobRunReport;
 }
 
 export type CommitReply =

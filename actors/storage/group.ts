@@ -3,7 +3,15 @@
 
 import type { ArrayElementType } from '../../transport/index.ts';
 import type { QueueName } from '../job.ts';
-import type { Commit, DoneRun, JobStatus, LedgerDelta, PartitionResults } from './contract.ts';
+import type {
+  Commit,
+  DoneRun,
+  JobRunPlace,
+  JobRunReport,
+  JobStatus,
+  LedgerDelta,
+  PartitionResults,
+} from './contract.ts';
 import type { DatasetList } from './dataset-list.ts';
 import { type Dataset, jobsTable, ledgerTable, statusColumns, statusTable } from './datasets.ts';
 import { bufferOver, isSamePartition, jobColumns, patchJobId, readPartition } from './job-row.ts';
@@ -56,6 +64,19 @@ const statusTypes: readonly ArrayElementType[] = [
 ];
 const ledgerColumns = 'group_id, minute, source_id, destination_id, kind, count';
 const ledgerTypes: readonly ArrayElementType[] = ['int8', 'int4', 'text', 'text', 'text', 'int8'];
+
+const placeColumns = 'job_run_id, task_run_id, source_id, destination_id';
+const placeTypes: readonly ArrayElementType[] = ['text', 'text', 'text', 'text'];
+const jobRunCounts = {
+  table: 'sluice_job_run_counts',
+  columns: `${placeColumns}, in_count, out_count, failed_count`,
+  types: [...placeTypes, 'int8', 'int8', 'int8'] satisfies readonly ArrayElementType[],
+};
+const failedRecords = {
+  table: 'sluice_failed_records',
+  columns: `${placeColumns}, record_id, code`,
+  types: [...placeTypes, 'text', 'int4'] satisfies readonly ArrayElementType[],
+};
 
 /** The jobs of one `StoredJobs`, split into rows that carry their ids. */
 export interface NumberedJobs {
@@ -120,6 +141,7 @@ export function buildGroup(commits: readonly NumberedCommit[], place: GroupPlace
     for (const results of commit.results) builder.addResults(results);
     for (const delta of commit.ledger) builder.addLedger(delta);
     for (const jobId of commit.redriven ?? []) builder.addRedriven(jobId);
+    if (commit.jobRuns !== undefined) builder.addJobRuns(commit.jobRuns);
   }
   return builder.finish();
 }
@@ -164,6 +186,18 @@ class GroupBuilder {
   addRedriven(jobId: number): void {
     const table = this.#table('sluice_redriven', 'job_id, redriven_at', ['int8', 'timestamptz']);
     append(table, encodeTuple([field.int8(jobId), field.timestamptz(this.#place.nowMs)]));
+  }
+
+  addJobRuns({ counts, failed }: JobRunReport): void {
+    for (const delta of counts) {
+      const table = this.#table(jobRunCounts.table, jobRunCounts.columns, jobRunCounts.types);
+      const sums = [field.int8(delta.in), field.int8(delta.out), field.int8(delta.failed)];
+      append(table, encodeTuple([...placeFields(delta), ...sums]));
+    }
+    for (const record of failed) {
+      const table = this.#table(failedRecords.table, failedRecords.columns, failedRecords.types);
+      append(table, encodeTuple([...placeFields(record), field.text(record.recordId), field.int4(record.code)]));
+    }
   }
 
   finish(): GroupWrite {
@@ -269,6 +303,10 @@ class GroupBuilder {
     }
     return write;
   }
+}
+
+function placeFields({ jobRunId, taskRunId, sourceId, destinationId }: JobRunPlace) {
+  return [field.text(jobRunId), field.text(taskRunId), field.text(sourceId), field.text(destinationId)];
 }
 
 function inside(dataset: Dataset | undefined, jobId: number): boolean {

@@ -4,7 +4,7 @@
 
 import type { ActorLog, Replier } from '../../runtime/index.ts';
 import type { Postgres, PostgresSession } from '../../transport/index.ts';
-import type { Commit, CommitReply, LedgerDelta } from './contract.ts';
+import type { Commit, CommitReply, InboxCounts, LedgerDelta } from './contract.ts';
 import type { ImportPosition } from './group.ts';
 import { inboxTable } from './inbox-writer.ts';
 import { inboxLockClass } from './ownership.ts';
@@ -115,8 +115,9 @@ export class InboxImport {
   }
 
   async #replay(inbox: number, { position, rows, count, ledger }: Entry): Promise<void> {
-    const deltas: LedgerDelta[] = JSON.parse(ledger);
-    const commit: Commit = { kind: 'commit', jobs: [{ queue: 'gw', rows, count }], results: [], ledger: deltas };
+    const counted: LedgerDelta[] | InboxCounts = JSON.parse(ledger);
+    const counts = Array.isArray(counted) ? { ledger: counted } : counted;
+    const commit: Commit = { kind: 'commit', jobs: [{ queue: 'gw', rows, count }], results: [], ...counts };
     const reply = await new Promise<CommitReply>((resolve, reject) => {
       const replier: Replier = {
         deadlineMs: Number.POSITIVE_INFINITY,

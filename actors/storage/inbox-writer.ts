@@ -9,7 +9,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Replier } from '../../runtime/index.ts';
 import { type Postgres, PostgresError, type PostgresSession } from '../../transport/index.ts';
-import type { Commit, CommitReply } from './contract.ts';
+import type { Commit, CommitReply, InboxCounts, LedgerDelta } from './contract.ts';
 import { bufferOver, rowOffsets } from './job-row.ts';
 import { newsSql } from './lease-session.ts';
 import { inboxLockClass } from './ownership.ts';
@@ -125,9 +125,9 @@ export class InboxWriter {
     for (const { commit, bytes: own } of group) {
       for (const jobs of commit.jobs) {
         inbox.position += 1;
-        // The ledger's entries go with the first: together with it they are one commit again.
-        const ledger = jobs === commit.jobs[0] ? commit.ledger : [];
-        tuples.push(encodeEntry(inbox.position, jobs.rows, jobs.count, JSON.stringify(ledger)));
+        // What is counted goes with the first: together with it, it is one commit again.
+        const counted = jobs === commit.jobs[0] ? countedOf(commit) : [];
+        tuples.push(encodeEntry(inbox.position, jobs.rows, jobs.count, JSON.stringify(counted)));
         rows += jobs.count;
       }
       bytes += own;
@@ -188,6 +188,11 @@ export class InboxWriter {
     if (session.broken === undefined) await session.query(ended).catch(() => undefined);
     await session.close();
   }
+}
+
+/** Nearly no commit counts more than the ledger does: then its entries stand alone. */
+function countedOf({ ledger, jobRuns }: Commit): LedgerDelta[] | InboxCounts {
+  return jobRuns === undefined ? ledger : { ledger, jobRuns };
 }
 
 function encodeEntry(position: number, rows: Uint8Array, count: number, ledger: string): Buffer {

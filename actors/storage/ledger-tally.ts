@@ -1,14 +1,45 @@
-// Adds up ledger entries of one commit, so that a batch of a thousand events costs a handful of deltas.
+// Adds up ledger entries of one commit, so that a batch of a thousand events costs a handful of deltas. Events of a job run
+// are counted for their run as well, by the same rules.
 
-import type { LedgerDelta, LedgerKind } from './contract.ts';
+import type { FailedRecord, JobRunDelta, JobRunReport, LedgerDelta, LedgerKind } from './contract.ts';
 
 const msPerMinute = 60_000;
+
+/** The job run an event belongs to. */
+export interface JobRunOfEvent {
+  jobRunId: string;
+  taskRunId: string;
+  /** JSON text; '' when the event names no record. */
+  recordId: string;
+}
+
+/** What each entry of the ledger means for a job run. */
+const runCounters: Readonly<Record<LedgerKind, 'in' | 'out' | 'failed'>> = {
+  accepted: 'in',
+  processed: 'out',
+  routed: 'in',
+  delivered: 'out',
+  filtered: 'out',
+  suppressed: 'out',
+  aborted: 'failed',
+};
 
 export class LedgerTally {
   #deltas: LedgerDelta[] = [];
   readonly #byKey = new Map<string, LedgerDelta>();
+  #runs: Map<string, JobRunDelta> | undefined;
+  #failed: FailedRecord[] = [];
 
-  add(receivedAtMs: number, sourceId: string, destinationId: string, kind: LedgerKind): void {
+  /** `code` says why an event of a job run was aborted. */
+  add(
+    receivedAtMs: number,
+    sourceId: string,
+    destinationId: string,
+    kind: LedgerKind,
+    run?: JobRunOfEvent,
+    code = 0,
+  ): void {
+    if (run !== undefined) this.#addToRun(run, sourceId, destinationId, kind, code);
     const minute = Math.floor(receivedAtMs / msPerMinute);
     // Ids cannot hold U+0000, so it separates them without a doubt.
     const key = `${minute}\0${kind}\0${sourceId}\0${destinationId}`;
@@ -29,4 +60,47 @@ export class LedgerTally {
     this.#byKey.clear();
     return deltas;
   }
+
+  /** The same by job run, ready to be spread into a commit. */
+  takeJobRuns(): { jobRuns?: JobRunReport } {
+    if (this.#runs === undefined) return {};
+    const jobRuns = { counts: [...this.#runs.values()], failed: this.#failed };
+    this.#runs = undefined;
+    this.#failed = [];
+    return { jobRuns };
+  }
+
+  #addToRun(run: JobRunOfEvent, sourceId: string, destinationId: string, kind: LedgerKind, code: number): void {
+    const { jobRunId, taskRunId, recordId } = run;
+    const place = { jobRunId, taskRunId, sourceId, destinationId };
+    this.#runs ??= new Map();
+    const key = `${jobRunId}\0${taskRunId}\0${sourceId}\0${destinationId}`;
+    let delta = this.#runs.get(key);
+    if (delta === undefined) {
+      delta = { ...place, in: 0, out: 0, failed: 0 };
+      this.#runs.set(key, delta);
+    }
+    delta[runCounters[kind]] += 1;
+    if (kind === 'aborted' && recordId !== '') this.#failed.push({ ...place, recordId, code });
+  }
+}
+
+/** The job run named by job parameters, if any. */
+export function jobRunOf(
+  parameters:
+    | {
+        source_job_run_id?: string | undefined;
+        source_task_run_id?: string | undefined;
+        record_id?: string | undefined;
+      }
+    | undefined,
+): JobRunOfEvent | undefined {
+  const jobRunId = parameters?.source_job_run_id;
+  if (typeof jobRunId !== 'string' || jobRunId === '') return undefined;
+  const { source_task_run_id: task, record_id: record } = parameters ?? {};
+  return {
+    jobRunId,
+    taskRunId: typeof task === 'string' ? task : '',
+    recordId: typeof record === 'string' ? record : '',
+  };
 }

@@ -16,6 +16,7 @@ import {
   type ConsumerMessage,
   type DoneRun,
   type HandedJobs,
+  type JobRunReport,
   type JobStatus,
   type LeavePartition,
   type LedgerDelta,
@@ -57,6 +58,7 @@ export interface Results {
   runs: DoneRun[];
   statuses: JobStatus[];
   ledger: LedgerDelta[];
+  jobRuns?: JobRunReport;
 }
 
 export interface SessionOptions {
@@ -295,13 +297,14 @@ export class PartitionSession<Message> {
 
   async #ask(results: Results): Promise<CommitReply> {
     const { queue, commitTimeoutMs } = this.#options;
-    const { jobs, runs, statuses, ledger } = results;
+    const { jobs, runs, statuses, ledger, jobRuns } = results;
     const partition = this.#partition;
     const message: Commit = {
       kind: 'commit',
       jobs,
       results: [{ queue, partition, session: this.#session, runs, statuses, refusalsSeen: this.#refusals }],
       ledger,
+      ...(jobRuns === undefined ? {} : { jobRuns }),
     };
     const answer = this.#storage.ask<CommitReply>(message, { timeoutMs: commitTimeoutMs });
     this.#unsettled.add(answer);

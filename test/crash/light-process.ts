@@ -149,7 +149,7 @@ async function startLight({ postgresUrl, workspace: snapshot }: LightOptions) {
     webhookSources: builtInWebhookSources(),
     gate: new EventGate({ suppressedUsers: undefined, rateLimiter: undefined }),
     onWebhookFailed: () => undefined,
-    jobRuns: createJobRuns({ postgres: database.postgres, onDrained: () => Promise.resolve(), log }),
+    jobRuns: createJobRuns({ postgres: database.postgres, drain: () => Promise.resolve(), log }),
   });
   return {
     port: gateway.port,

@@ -1,3 +1,2 @@
-drop table sluice_drained_job_runs;
 drop table sluice_failed_records;
 drop table sluice_job_run_counts;

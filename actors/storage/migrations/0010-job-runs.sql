@@ -25,9 +25,3 @@ create table sluice_failed_records (
   failed_at timestamptz not null default now()
 );
 create index on sluice_failed_records (job_run_id, task_run_id, source_id, destination_id, record_id);
-
--- Job runs whose remaining jobs are given up.
-create table sluice_drained_job_runs (
-  job_run_id text primary key,
-  drained_at timestamptz not null default now()
-);
