@@ -80,6 +80,11 @@ export function orderCheck(reports: readonly SinkReport[]): Check {
   };
 }
 
+export function arrivalCheck(expected: number, arrived: number): Check {
+  const faults = expected === arrived ? [] : [`${expected} events were to arrive, ${arrived} arrived`];
+  return { name: 'every accepted event arrived once', faults };
+}
+
 export function cpuConsumersOf(program: Program, others: Readonly<Record<string, number>>): CpuConsumers {
   return {
     processes: others,

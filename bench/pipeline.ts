@@ -6,6 +6,7 @@ import { pollUntil } from '../test/support/poll.ts';
 import type { Program } from '../test/support/program.ts';
 import { BenchProcess, runLoad } from './bench-process.ts';
 import {
+  arrivalCheck,
   benchWriteKey,
   cpuConsumersOf,
   durabilityOf,
@@ -18,14 +19,7 @@ import { atMost, type Figure, figure, type Goal } from './harness/figures.ts';
 import { namedLatency } from './harness/merge.ts';
 import { count, names, rounds, seconds } from './harness/options.ts';
 import { cpuShares, readCpu } from './harness/process-cpu.ts';
-import {
-  type Check,
-  type CpuSplit,
-  defineScenario,
-  type Measurement,
-  type NamedLatency,
-  type Run,
-} from './harness/scenario.ts';
+import { type CpuSplit, defineScenario, type Measurement, type NamedLatency, type Run } from './harness/scenario.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
 import type { RequestShape } from './load-generator.ts';
 import type { SinkReport } from './sink.ts';
@@ -78,7 +72,7 @@ export const pipeline = defineScenario({
     }
     await measureOffered(flow);
     const { reports, accepted, arrived, ...measurement } = result;
-    const checks = [await ledgerCheck(cleanup, program), orderCheck(reports), countCheck(accepted, arrived)];
+    const checks = [await ledgerCheck(cleanup, program), orderCheck(reports), arrivalCheck(accepted, arrived)];
     const notMeasured = ['E1', 'E2'].map((row) => ({ row, why: 'there is no raw pipeline to compare with yet' }));
     return { ...measurement, events: accepted, settings: await durabilityOf(program), notMeasured, checks };
   },
@@ -196,11 +190,6 @@ interface Result {
   reports: SinkReport[];
   accepted: number;
   arrived: number;
-}
-
-function countCheck(accepted: number, arrived: number): Check {
-  const faults = accepted === arrived ? [] : [`${accepted} events were accepted, ${arrived} arrived`];
-  return { name: 'every accepted event arrived once', faults };
 }
 
 async function waitForArrivals(

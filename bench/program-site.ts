@@ -2,6 +2,7 @@
 // (backlog of a dead destination) would be the next one's neighbour.
 
 import { CleanupList } from '../test/support/cleanup.ts';
+import { pollUntil } from '../test/support/poll.ts';
 import type { Program } from '../test/support/program.ts';
 import type { SourceSpec } from '../test/support/workspace-file.ts';
 import { BenchProcess, type LoadRequest, runLoad } from './bench-process.ts';
@@ -11,6 +12,7 @@ import type { LoadResult, RequestShape } from './load-generator.ts';
 import type { SinkReport } from './sink.ts';
 
 const ledgerLooks = 20;
+const arrivedMs = 300_000;
 
 export const singleEvent: RequestShape = { path: '/v1/track', eventsPerRequest: 1, weight: 1 };
 export const batchOf20: RequestShape = { path: '/v1/batch', eventsPerRequest: 20, weight: 1 };
@@ -58,6 +60,20 @@ export class ProgramSite {
 
   report(): Promise<SinkReport> {
     return this.sink.ask<SinkReport>('report');
+  }
+
+  /** Waits until so many events came; everything reported meanwhile, at least one. */
+  async arrivals(events: number): Promise<SinkReport[]> {
+    const reports: SinkReport[] = [];
+    let arrived = 0;
+    const look = async (): Promise<true | undefined> => {
+      const report = await this.report();
+      reports.push(report);
+      arrived += report.events;
+      return arrived >= events ? true : undefined;
+    };
+    await pollUntil(`${events} events to arrive`, look, arrivedMs);
+    return reports;
   }
 
   /** While deliveries go on, status and ledger are of different moments: one balanced look out of many is a balance. */

@@ -1,6 +1,8 @@
 // Every scenario there is, in the order of an event's way.
 
+import { backlog } from './backlog.ts';
 import { density } from './density.ts';
+import { fanout } from './fanout.ts';
 import type { Scenario } from './harness/scenario.ts';
 import { ingest } from './ingest.ts';
 import { isolation } from './isolation.ts';
@@ -22,6 +24,8 @@ export const scenarios: readonly Scenario[] = [
   router,
   pipeline,
   isolation,
+  fanout,
+  backlog,
   noisy,
   density,
   overload,

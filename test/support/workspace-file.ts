@@ -6,6 +6,8 @@ export interface DestinationSpec {
   id: string;
   url: string;
   enabled?: boolean;
+  /** Default: all there are. */
+  messageTypes?: readonly string[];
 }
 
 export interface SourceSpec {
@@ -59,7 +61,10 @@ export function replaceFile(path: string, text: string): void {
   renameSync(`${path}.new`, path);
 }
 
-function webhook(workspaceId: string, { id, url, enabled }: DestinationSpec): Record<string, unknown> {
+function webhook(
+  workspaceId: string,
+  { id, url, enabled, messageTypes: types }: DestinationSpec,
+): Record<string, unknown> {
   return {
     id,
     name: id,
@@ -74,7 +79,11 @@ function webhook(workspaceId: string, { id, url, enabled }: DestinationSpec): Re
       id: 'dd-webhook',
       name: 'WEBHOOK',
       displayName: 'Webhook',
-      config: { transformAtV1: 'processor', saveDestinationResponse: false, supportedMessageTypes: messageTypes },
+      config: {
+        transformAtV1: 'processor',
+        saveDestinationResponse: false,
+        supportedMessageTypes: types ?? messageTypes,
+      },
     },
   };
 }
