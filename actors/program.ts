@@ -41,6 +41,8 @@ const storageLookMs = 20;
 const databaseLookMs = 2_000;
 /** Kept of the drain's deadline for what ends after the actors. */
 const endingReserveMs = 3_000;
+/** Even a deadline that has passed leaves Postgres the time to be told. */
+const databaseStopMsMin = 500;
 /** What telemetry may take at the end, when nobody listens any more. */
 const telemetryFlushMs = 1_000;
 
@@ -341,14 +343,15 @@ class RunningProgram implements Program {
     await this.#admin?.close();
     await this.#services.close();
     await this.#tracing?.shutdown(telemetryFlushMs);
-    await this.#database?.stop();
-    return outcome?.clean ?? true;
+    const isDatabaseStopped = await this.#within(Math.max(databaseStopMsMin, leftMs()), this.#database?.stop());
+    if (!isDatabaseStopped) this.#log.warn({}, 'PostgreSQL did not stop in time; the next start adopts it if it runs');
+    return isDatabaseStopped && (outcome?.clean ?? true);
   }
 
-  /** Waits for `work`, but not beyond the deadline. */
-  async #within(ms: number, work: Promise<void> | undefined): Promise<void> {
-    if (work === undefined) return;
-    const late = new Promise<void>((settle) => void this.#seams.clock.setTimer(ms, settle));
-    await Promise.race([work, late]);
+  /** Waits for `work`, but not beyond the deadline; false: it is not done. */
+  async #within(ms: number, work: Promise<void> | undefined): Promise<boolean> {
+    if (work === undefined) return true;
+    const late = new Promise<boolean>((settle) => void this.#seams.clock.setTimer(ms, () => settle(false)));
+    return await Promise.race([work.then(() => true), late]);
   }
 }

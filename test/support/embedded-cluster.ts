@@ -1,5 +1,6 @@
 // Looks at the embedded PostgreSQL of a data folder from outside the program: its process, its end, its tables.
 
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openPostgres, type Postgres } from '../../transport/index.ts';
@@ -18,6 +19,27 @@ export async function killPostmaster(dataDir: string): Promise<void> {
   if (pid === undefined) return;
   process.kill(pid, 'SIGKILL');
   await pollUntil(`postmaster ${pid} to be gone`, () => (isRunning(pid) ? undefined : true));
+}
+
+/**
+ * SIGSTOP for the postmaster and every server process: sockets stay open, nobody answers. They go on at the end of the
+ * test, or with the function that comes back.
+ */
+export function freezeCluster(cleanup: Cleanup, dataDir: string): () => void {
+  const postmaster = postmasterPid(dataDir);
+  if (postmaster === undefined) throw new Error('expected PostgreSQL to run');
+  const processes = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' })
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number));
+  const servers = processes.flatMap(([pid = 0, parent]) => (parent === postmaster ? pid : []));
+  const frozen = [postmaster, ...servers];
+  for (const pid of frozen) process.kill(pid, 'SIGSTOP');
+  const thaw = (): void => {
+    for (const pid of frozen.splice(0)) if (isRunning(pid)) process.kill(pid, 'SIGCONT');
+  };
+  lastFirst(cleanup).after(thaw);
+  return thaw;
 }
 
 /** A pool on the embedded server's socket, for questions the program does not answer. */
