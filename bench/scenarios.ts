@@ -13,6 +13,8 @@ import { pipeline } from './pipeline.ts';
 import { processor } from './processor.ts';
 import { router } from './router.ts';
 import { scheduling } from './scheduling.ts';
+import { soak } from './soak.ts';
+import { start } from './start.ts';
 import { storage } from './storage.ts';
 
 export const scenarios: readonly Scenario[] = [
@@ -29,4 +31,6 @@ export const scenarios: readonly Scenario[] = [
   noisy,
   density,
   overload,
+  start,
+  soak,
 ];
