@@ -20,6 +20,11 @@ const settleSeconds = 5;
 const options = {
   rounds: rounds(),
   seconds: seconds(20, 'length of the traffic'),
+  warmUpSeconds: {
+    ...seconds(5),
+    min: 0,
+    doc: 'traffic before it counts: the first event of a tenant wakes its actors',
+  },
   idleSeconds: seconds(20, 'length of the idle measurement'),
   tenants: count(10_000, 'sources, each with a destination', 100_000),
   perTenantPerMinute: count(60, 'events of each tenant per minute', 60_000),
@@ -33,7 +38,7 @@ export const density = defineScenario({
   peers: [],
   goalRows: ['E3'],
   options,
-  quick: { rounds: 1, seconds: 8, idleSeconds: 10 },
+  quick: { rounds: 1, seconds: 8, warmUpSeconds: 3, idleSeconds: 10 },
   async measure(run): Promise<Measurement> {
     const { tenants, perTenantPerMinute } = run.options;
     const keys = Array.from({ length: tenants }, (_, index) => `wk-${index}`);
@@ -53,8 +58,14 @@ export const density = defineScenario({
     let arrived = 0;
     for (let round = 1; round <= run.options.rounds; round += 1) {
       run.say(`${tenants} tenants, ${offered} events/s offered, round ${round} of ${run.options.rounds}`);
-      const { seconds: length, connections } = run.options;
-      const answer = await site.load({ writeKeys: keys, seconds: length, connections, ratePerSecond: offered });
+      const { seconds: length, warmUpSeconds, connections } = run.options;
+      const answer = await site.load({
+        writeKeys: keys,
+        seconds: length,
+        warmUpSeconds,
+        connections,
+        ratePerSecond: offered,
+      });
       accept.add(answer.latencyCounts);
       accepted += answer.eventsTotal;
       rates.push((answer.events / answer.elapsedMs) * 1000);

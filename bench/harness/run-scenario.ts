@@ -36,7 +36,10 @@ async function measureWithCleanup(
 ): Promise<BenchRecord> {
   const cleanup = new CleanupList();
   // Whoever breaks it off, or waits no longer, must not be left with a PostgreSQL of ours.
-  const breakOff = (): void => void cleanup.run().finally(() => process.exit(brokenOffCode));
+  let brokenOff: Promise<void> | undefined;
+  const breakOff = (): void => {
+    brokenOff ??= cleanup.run().finally(() => process.exit(brokenOffCode));
+  };
   for (const signal of signals) process.once(signal, breakOff);
   const machine = machineSettings();
   const measuredAt = new Date().toISOString();
@@ -57,7 +60,7 @@ async function measureWithCleanup(
     };
   } finally {
     for (const signal of signals) process.off(signal, breakOff);
-    await cleanup.run();
+    await (brokenOff ?? cleanup.run());
   }
 }
 
