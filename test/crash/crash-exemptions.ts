@@ -1,7 +1,7 @@
 // What the crash matrix leaves out, each with the reason why that is right: files of actors/storage without points, and
 // points that no run reaches, by the beginning of their names. Everything else must be reached, or the matrix fails.
 
-const embedded = 'light processes use the PostgreSQL of the matrix; crash-whole.ts kills the program that has its own';
+const embedded = 'light processes use the PostgreSQL of the matrix; `runCrashesAt` kills the program that has its own';
 const afterError = 'only after an error of Postgres in a transaction that the error has ended already';
 const failedStart = 'only after a start that failed for another reason; storage-start.test.ts goes there';
 const wayBack = 'part of `sluice migrate --to`, a command of its own that runs while no Sluice does';

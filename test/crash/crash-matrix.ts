@@ -8,6 +8,7 @@ import { seededRandom } from '../../runtime/seams.ts';
 import { type EmbeddedPostgres, openPostgres, startEmbeddedPostgres } from '../../transport/index.ts';
 import { CleanupList } from '../support/cleanup.ts';
 import { sharedServerSettings, silentLog, temporaryFolder } from '../support/database.ts';
+import { pollUntil } from '../support/poll.ts';
 import { type CrashBuild, makeCrashBuild } from './crash-build.ts';
 import { unreachedReasons } from './crash-exemptions.ts';
 import { notReached, type Phase, phases, playRound, type Round } from './crash-round.ts';
@@ -222,8 +223,11 @@ class Lane {
       if (faults.length > 0) await this.#strike();
       return faults;
     } catch (error) {
-      await this.#strike();
-      return [error instanceof Error ? (error.stack ?? error.message) : String(error)];
+      const unclean = await this.#strike().then(
+        () => [],
+        (failure: unknown) => [`and ${String(failure)}`],
+      );
+      return [error instanceof Error ? (error.stack ?? error.message) : String(error), ...unclean];
     }
   }
 
@@ -235,10 +239,12 @@ class Lane {
     const admin = openPostgres({ address: this.#server.address, applicationName: 'crash matrix', poolMax: 1 });
     const database = `crash_${randomBytes(4).toString('hex')}`;
     await admin.query(`create database ${database} template template0 strategy file_copy`);
+    cleanup.after(() => admin.close());
     cleanup.after(async () => {
       await this.#server.ensureRunning();
-      await admin.query(`drop database ${database} with (force)`);
-      await admin.close();
+      // The connection from before a crash may be found dead only now.
+      const drop = `drop database if exists ${database} with (force)`;
+      await pollUntil('the database to be dropped', async () => (await admin.query(drop)).rowCount >= 0);
     });
     const { lightProcessPath } = this.#build;
     const stage = await CrashStage.set({ server: this.#server, database, lightProcessPath, cleanup });

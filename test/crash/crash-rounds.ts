@@ -1,16 +1,25 @@
-// The crash loop: one data folder through many violent ends. Each round sends events, kills Sluice or PostgreSQL (or
+// Crashes of the whole program, with its threads and its own PostgreSQL: at chosen points (`runCrashesAt`), and the crash
+// loop: one data folder through many violent ends. Each round sends events, kills Sluice or PostgreSQL (or
 // both) at a moment chosen by the seed, sometimes once more while it recovers, and then looks at what must hold: every
 // acknowledged event arrived, order per user, duplicates recognisable and few, the ledger exact.
 
 import { CleanupList } from '../support/cleanup.ts';
-import { isRunning, killPostmaster, openCluster, postmasterPid } from '../support/embedded-cluster.ts';
+import {
+  isRunning,
+  killPostmaster,
+  openCluster,
+  postmasterPid,
+  postmasterPidFile,
+} from '../support/embedded-cluster.ts';
 import { type Delivery, eventOf, type FakeDestination } from '../support/fake-destination.ts';
 import { readLedger } from '../support/ledger.ts';
 import { checkDeliveries } from '../support/order-checker.ts';
 import { startPipeline, UserLoad } from '../support/pipeline.ts';
-import { pollUntil } from '../support/poll.ts';
+import { pollUntil, within } from '../support/poll.ts';
 import type { Program } from '../support/program.ts';
 import { pendingJobs } from '../support/status.ts';
+import { makeCrashBuild } from './crash-build.ts';
+import type { CrashKind } from './crash-seam.ts';
 
 export interface CrashOptions {
   rounds: number;
@@ -43,14 +52,44 @@ export async function runCrashRounds(options: CrashOptions): Promise<string[]> {
   }
 }
 
+export interface WholeCrash {
+  /** From crash-build.ts. */
+  point: string;
+  occurrence: number;
+  kind: CrashKind;
+}
+
+/** One data folder through all of `crashes`, one after the other; each is judged before the next. */
+export async function runCrashesAt(crashes: readonly WholeCrash[], print: (text: string) => void): Promise<string[]> {
+  const cleanup = new CleanupList();
+  try {
+    const { programPath: path, points } = makeCrashBuild(cleanup);
+    const unknown = crashes.filter(({ point }) => !points.includes(point));
+    if (unknown.length > 0) return unknown.map(({ point }) => `${point} does not exist`);
+    const { program, destination } = await startPipeline(cleanup, { path });
+    const run = new CrashRun(program, destination, { seed: 1, print });
+    const faults: string[] = [];
+    for (const [round, crash] of crashes.entries()) {
+      const found = await run.roundAt(round, crash);
+      faults.push(...found.map((fault) => `${crash.kind} at ${crash.point}: ${fault}`));
+    }
+    return [...faults, ...(await run.stop())];
+  } finally {
+    await cleanup.run();
+  }
+}
+
 class CrashRun {
   #program: Program;
+  /** Of the program without an order to crash. */
+  readonly env: Program['options']['env'];
   readonly #destination: FakeDestination;
   readonly #random: () => number;
   readonly #print: (text: string) => void;
 
-  constructor(program: Program, destination: FakeDestination, { seed, print }: CrashOptions) {
+  constructor(program: Program, destination: FakeDestination, { seed, print }: Omit<CrashOptions, 'rounds'>) {
     this.#program = program;
+    this.env = program.options.env;
     this.#destination = destination;
     this.#random = seededRandom(seed);
     this.#print = print;
@@ -73,6 +112,43 @@ class CrashRun {
     const { length: acknowledged } = load.acknowledged;
     this.#print(`round ${round}: killed ${victim}, ${acknowledged} acknowledged, ${faults.length} faults`);
     return faults;
+  }
+
+  /** Starts the program with its end decided, lets it come, and starts it again without. */
+  async roundAt(round: number, { point, occurrence, kind }: WholeCrash): Promise<string[]> {
+    const { env } = this;
+    await this.#program.stop();
+    const order = { CRASH_POINT: `${point}@${occurrence}`, CRASH_KIND: kind };
+    const pidFile = postmasterPidFile(this.#program.dataDir);
+    this.#program = this.#program.again({ env: { ...env, ...order, CRASH_PID_FILE: pidFile } });
+    const load = new UserLoad();
+    const isReady = await Promise.race([this.#program.exited.then(() => false), this.#program.waitReady()]).catch(
+      () => false,
+    );
+    const pid = postmasterPid(this.#program.dataDir);
+    const running = isReady === false ? Promise.resolve() : load.run(this.#program, users, `r${round}`);
+    if (kind === 'self') await within(`a crash at ${point}`, recoveredMs, this.#program.exited);
+    else if (this.#program.isRunning) await this.#returnOfPostgres(pid, load);
+    load.stop();
+    await running;
+    const { signal } = this.#program.isRunning ? { signal: null } : await this.#program.exited;
+    const faults = kind === 'self' && signal !== 'SIGKILL' ? [`the program ended by ${signal}, not by the crash`] : [];
+    if (!this.#program.isRunning) this.#program = await this.#program.again({ env }).waitReady();
+    faults.push(...(await this.#check(round, load)));
+    this.#print(`${kind} at ${point}: ${load.acknowledged.length} acknowledged, ${faults.length} faults`);
+    return faults;
+  }
+
+  /** Killed and started again under a program that goes on: clients are told 503 meanwhile, and served afterwards. */
+  async #returnOfPostgres(pid: number | undefined, load: UserLoad): Promise<void> {
+    const changed = () => {
+      const now = postmasterPid(this.#program.dataDir);
+      return now !== undefined && now !== pid ? true : undefined;
+    };
+    await pollUntil('another PostgreSQL', changed, recoveredMs);
+    const before = load.acknowledged.length;
+    const served = () => (load.acknowledged.length > before + users ? true : undefined);
+    await pollUntil('events to be accepted again', served, recoveredMs);
   }
 
   async stop(): Promise<string[]> {

@@ -95,12 +95,12 @@ function childrenOf(pid: number): number[] {
   }
 }
 
-/** `SLUICE_CRASH_POINT=<point>@<occurrence>`, for programs that are started with their end already decided. */
+/** `CRASH_POINT=<point>@<occurrence>`, for programs that are started with their end already decided. */
 function orderOfEnvironment(): CrashOrder | undefined {
-  const { SLUICE_CRASH_POINT: text = '', SLUICE_CRASH_KIND: kind, SLUICE_CRASH_PID_FILE: file = '' } = process.env;
+  const { CRASH_POINT: text = '', CRASH_KIND: kind, CRASH_PID_FILE: file = '' } = process.env;
   const [point = '', occurrence = '1'] = text.split('@');
   if (point === '') return undefined;
   const where = isMainThread ? 'main' : 'worker';
-  if (kind !== 'self' && kind !== 'postgres') throw new Error(`expected SLUICE_CRASH_KIND in the ${where} thread`);
+  if (kind !== 'self' && kind !== 'postgres') throw new Error(`expected CRASH_KIND in the ${where} thread`);
   return { point, occurrence: Number(occurrence), kind, postmasterPidFile: file };
 }

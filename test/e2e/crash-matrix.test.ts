@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runMatrix } from '../crash/crash-matrix.ts';
+import { runCrashesAt } from '../crash/crash-rounds.ts';
 
 const roundsOfEachKind = 52;
 /** By the day, so that a week of builds sees more than one build; printed when it fails. */
@@ -23,4 +24,20 @@ test('no crash at any point loses, doubles or reorders what was acknowledged', {
   t.diagnostic(`${played} crashes, missed by chance: ${missed.join(', ') || 'none'}`);
   assert.deepEqual(faults, [], `repeat with: npm run crash -- --limit ${roundsOfEachKind} --seed ${seed}`);
   assert.ok(played >= 100, `expected at least 100 crashes, got ${played}; missed ${missed}`);
+});
+
+test('nor does a crash of the whole program, with its threads and its own PostgreSQL', {
+  timeout: 240_000,
+}, async () => {
+  const printed: string[] = [];
+  const faults = await runCrashesAt(
+    [
+      { kind: 'self', point: 'database:startEmbedded/startEmbeddedPostgres:sent', occurrence: 1 },
+      { kind: 'self', point: 'storage/group-writer:insertGroup/prepared:sent', occurrence: 40 },
+      { kind: 'postgres', point: 'storage/lane:#commitGroup/#write:sent', occurrence: 40 },
+      { kind: 'self', point: 'router/sender:#complete:entry', occurrence: 200 },
+    ],
+    (text) => printed.push(text),
+  );
+  assert.deepEqual(faults, [], printed.join('\n'));
 });

@@ -150,3 +150,24 @@ test('a clean stop amid load warns of no message that reached nobody', { timeout
     [],
   );
 });
+
+test('a destination that never answers does not hold the stop beyond its deadline', { timeout: 120_000 }, async (t) => {
+  const deadlineMs = 15_000;
+  const env = { SLUICE_DRAIN_DEADLINE_MS: String(deadlineMs), SLUICE_ROUTER_HTTP_TIMEOUT_MS: '120000' };
+  const { program, destination } = await startPipeline(t, { env });
+  destination.respond(() => new Promise(() => undefined));
+  await send(program, track('anna', 0));
+  await pollUntil('the delivery to be under way', () => (destination.deliveries.length > 0 ? true : undefined));
+  const postgresPid = postmasterPid(program.dataDir);
+  const askedAtMs = performance.now();
+  assert.deepEqual(await program.stop(), { code: 1, signal: null }, 'cut short, and says so');
+  const tookMs = performance.now() - askedAtMs;
+  assert.ok(
+    tookMs < deadlineMs,
+    `expected the end within ${deadlineMs} ms, threads and PostgreSQL included, got ${tookMs}`,
+  );
+  assert.equal(postgresPid !== undefined && isRunning(postgresPid), false, 'PostgreSQL has ended too');
+  destination.respond(() => 200);
+  await program.again().waitReady();
+  await destination.waitFor('the delivery that was cut short', () => destination.accepted().length === 1);
+});

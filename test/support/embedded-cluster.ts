@@ -71,9 +71,14 @@ function isZombie(pid: number): boolean {
   }
 }
 
-function pidFileLines(dataDir: string): string[] {
+/** The postmaster's own file, wherever its cluster had to be put. */
+export function postmasterPidFile(dataDir: string): string {
   const location = join(dataDir, 'postgres.location');
   const cluster = existsSync(location) ? readFileSync(location, 'utf8').trim() : join(dataDir, 'postgres');
-  const file = join(cluster, 'postmaster.pid');
+  return join(cluster, 'postmaster.pid');
+}
+
+function pidFileLines(dataDir: string): string[] {
+  const file = postmasterPidFile(dataDir);
   return existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
 }

@@ -22,6 +22,8 @@ export interface ProgramOptions {
   /** Beyond the ports, the data folder and the workspace file. */
   env?: Readonly<Record<string, string>>;
   args?: readonly string[];
+  /** Default: the program that was built with the tests. */
+  path?: string;
 }
 
 export interface Exit {
@@ -46,7 +48,7 @@ export class Program {
   constructor(cleanup: Cleanup, options: Program['options']) {
     this.#cleanup = cleanup;
     this.options = options;
-    this.#child = spawn(process.execPath, ['--enable-source-maps', programPath(), 'start', ...options.args], {
+    this.#child = spawn(process.execPath, ['--enable-source-maps', options.path, 'start', ...options.args], {
       env: environmentOf(options),
       stdio: ['ignore', 'pipe', 'pipe'],
       cwd: options.workingFolder,
@@ -168,7 +170,7 @@ export async function startProgram(cleanup: Cleanup, options: ProgramOptions = {
   const workingFolder = options.workingFolder ?? (await temporaryFolder(cleanup));
   const dataDir = options.dataDir ?? join(workingFolder, 'data');
   const ports = { gatewayPort, adminPort, receiverPort };
-  return new Program(cleanup, { ...ports, env: {}, args: [], ...options, dataDir, workingFolder });
+  return new Program(cleanup, { ...ports, env: {}, args: [], path: programPath(), ...options, dataDir, workingFolder });
 }
 
 function environmentOf(options: Program['options']): NodeJS.ProcessEnv {
