@@ -6,6 +6,7 @@
 import { type ConfigOf, defineConfig } from '../runtime/index.ts';
 import { parseProxies, trustedProxiesExpected } from './gateway/client-address.ts';
 import { parseSplits, splitsExpected } from './isolation.ts';
+import { dedupSettings } from './settings/dedup.ts';
 import { egressSettings } from './settings/egress.ts';
 import { gatewaySettings, httpSettings } from './settings/gateway.ts';
 import {
@@ -47,6 +48,7 @@ export const settingsSchema = defineConfig(
     threads: threadSettings,
     storage: storageSettings,
     processor: processorSettings,
+    dedup: dedupSettings,
     router: routerSettings,
     egress: egressSettings,
     drain: drainSettings,

@@ -41,7 +41,11 @@ function jsonOf(balances: readonly LedgerBalance[], balanced: boolean): string {
   return `${JSON.stringify({ balanced, rows, totals: totalBalances(balances) }, undefined, 2)}\n`;
 }
 
-const headings = ['source', 'destination', 'in', 'done', 'filtered', 'suppressed', 'aborted', 'pending', 'difference'];
+const headings = [
+  'source',
+  'destination',
+  ...['in', 'done', 'filtered', 'duplicates', 'suppressed', 'aborted', 'pending', 'difference'],
+];
 /** Columns of text; the rest are figures. */
 const textColumns = 2;
 
@@ -62,7 +66,7 @@ function tableOf(balances: readonly LedgerBalance[], isBalanced: boolean, descri
     ),
   );
   const verdict = isBalanced
-    ? 'Balanced: in = done + filtered + suppressed + aborted + pending.'
+    ? 'Balanced: in = done + filtered + duplicates + suppressed + aborted + pending.'
     : 'NOT BALANCED: above 0 something was lost, below 0 it came from nowhere. Please report it, with the log.';
   return [
     '',
@@ -79,16 +83,17 @@ function tableOf(balances: readonly LedgerBalance[], isBalanced: boolean, descri
 function cellsOf({ counts, pending, difference }: LedgerBalance, source: string, destination: string): string[] {
   const incoming = (counts.accepted ?? 0) + (counts.routed ?? 0);
   const done = (counts.processed ?? 0) + (counts.delivered ?? 0);
-  const figures = [
+  const cells = [
     incoming,
     done,
     counts.filtered ?? 0,
+    counts.deduplicated ?? 0,
     counts.suppressed ?? 0,
     counts.aborted ?? 0,
     pending,
     difference,
   ];
-  return [source, destination, ...figures.map(String)];
+  return [source, destination, ...cells.map(String)];
 }
 
 function momentOf(minute: number): string {

@@ -165,12 +165,14 @@ function actorsOf({ threads, deadLetters }: RuntimeStats): StatusReport['actors'
 
 /**
  * Sums by counter over all sources and destinations, and what is pending now. Both balance exactly:
- * accepted = processed + suppressed + aborted at the source + pendingGateway, routed = delivered + filtered + aborted + pendingRouter.
+ * accepted = processed + deduplicated + suppressed + aborted at the source + pendingGateway,
+ * routed = delivered + filtered + aborted + pendingRouter.
  */
 function ledgerSums(storage: StorageStats | undefined): Record<string, number> {
   const sums: Record<string, number> = {
     accepted: 0,
     processed: 0,
+    deduplicated: 0,
     suppressed: 0,
     routed: 0,
     delivered: 0,

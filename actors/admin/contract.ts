@@ -28,7 +28,8 @@ export interface StatusReport {
   partitions: PartitionStatus[];
   partitionsTotal: number;
   /**
-   * Sums since the beginning and what is pending now. accepted = processed + suppressed + aborted at a source + pendingGateway;
+   * Sums since the beginning and what is pending now.
+   * accepted = processed + deduplicated + suppressed + aborted at a source + pendingGateway;
    * routed = delivered + filtered + aborted at a destination + pendingRouter.
    */
   ledger: Record<string, number>;

@@ -12,6 +12,8 @@ import { collectResults, type FinishedJob } from '../storage/done-runs.ts';
 import { bufferOver, JobRowWriter } from '../storage/job-row.ts';
 import { type JobRunOfEvent, jobRunOf, LedgerTally } from '../storage/ledger-tally.ts';
 import type { HandedJob, Results } from '../storage/partition-session.ts';
+import type { Dedup } from './dedup.ts';
+import { DedupClaims } from './dedup-claims.ts';
 import { filterEvent } from './destination-filter.ts';
 import type { Route, RouteTable } from './routes.ts';
 import { fixTimestamps } from './timestamps.ts';
@@ -21,6 +23,7 @@ export interface PipelineContext {
   readonly routes: RouteTable;
   readonly tracing: Tracing;
   readonly nowMs: number;
+  readonly dedup: Pick<Dedup, 'claim' | 'giveBack'>;
 }
 
 /** Why an event ends here. Codes as in spec/delivery.md 1.9. */
@@ -28,6 +31,9 @@ interface Refusal {
   code: number;
   reason: string;
 }
+
+/** How an event ends that goes nowhere. */
+type End = Refusal & ({ state: 'aborted'; kind: 'aborted' } | { state: 'filtered'; kind: 'deduplicated' });
 
 /** One job for one destination, ready to be written. */
 interface RoutedJob {
@@ -44,10 +50,14 @@ const unreadable = 400;
 const drained = 410;
 const tooLarge = 413;
 const closingBrace = 0x7d;
+/** Intended, as in spec/delivery.md 1.9. */
+const duplicate: Refusal = { code: 298, reason: 'duplicate' };
 
 /** What a run over some jobs made: goes into one commit. */
 export class PipelineBatch {
   readonly jobs: HandedJob[] = [];
+  /** Message ids of its events. */
+  readonly claims = new DedupClaims();
   readonly #finished: FinishedJob[] = [];
   readonly #ledger = new LedgerTally();
   readonly #rows: JobRowWriter;
@@ -89,19 +99,35 @@ export class PipelineBatch {
   }
 
   abort(handed: HandedJob, sourceId: string, refusal: Refusal, nowMs: number): void {
-    const { job, afterId } = handed;
-    const run = jobRunOf(readParameters(job.parameters));
-    this.#ledger.add(job.receivedAtMs, sourceId, '', 'aborted', run, refusal.code);
-    this.jobs.push(handed);
-    const status = statusOf(job, 'aborted', refusal.code, { reason: refusal.reason }, nowMs);
-    this.#finished.push({ jobId: job.jobId, afterId, status });
+    this.#end(handed, sourceId, { state: 'aborted', kind: 'aborted', ...refusal }, nowMs);
+  }
+
+  /** Its source has sent it before. */
+  deduplicate(handed: HandedJob, sourceId: string, nowMs: number): void {
+    this.#end(handed, sourceId, { state: 'filtered', kind: 'deduplicated', ...duplicate }, nowMs);
   }
 
   /** Everything for the commit; the batch keeps only the jobs, in case it must be done again. */
   takeResults(): Results {
     const { rows, count } = this.#rows.take();
     const jobs: StoredJobs[] = count === 0 ? [] : [{ queue: 'rt', rows, count }];
-    return { jobs, ...collectResults(this.#finished), ledger: this.#ledger.take(), ...this.#ledger.takeJobRuns() };
+    const seen = this.claims.rows();
+    return {
+      jobs,
+      ...collectResults(this.#finished),
+      ledger: this.#ledger.take(),
+      ...this.#ledger.takeJobRuns(),
+      seen,
+    };
+  }
+
+  #end(handed: HandedJob, sourceId: string, end: End, nowMs: number): void {
+    const { job, afterId } = handed;
+    const run = jobRunOf(readParameters(job.parameters));
+    this.#ledger.add(job.receivedAtMs, sourceId, '', end.kind, run, end.code);
+    this.jobs.push(handed);
+    const status = statusOf(job, end.state, end.code, { reason: end.reason }, nowMs);
+    this.#finished.push({ jobId: job.jobId, afterId, status });
   }
 }
 
@@ -125,13 +151,25 @@ export function processJob(handed: HandedJob, batch: PipelineBatch, context: Pip
     return;
   }
   try {
-    const event = processEvent(job, parameters, context);
-    if ('reason' in event) batch.abort(handed, sourceId, event, context.nowMs);
+    const event = processEvent(job, parameters, batch.claims, context);
+    if (event === duplicate) batch.deduplicate(handed, sourceId, context.nowMs);
+    else if ('reason' in event) abort(handed, sourceId, event, batch, context);
     else batch.succeed(handed, event);
   } catch (error) {
     const reason = `the event cannot be processed: ${error instanceof Error ? error.name : 'unknown'}`;
-    batch.abort(handed, sourceId, { code: unreadable, reason }, context.nowMs);
+    abort(handed, sourceId, { code: unreadable, reason }, batch, context);
   }
+}
+
+function abort(
+  handed: HandedJob,
+  sourceId: string,
+  refusal: Refusal,
+  batch: PipelineBatch,
+  context: PipelineContext,
+): void {
+  context.dedup.giveBack(batch.claims, handed.job.jobId);
+  batch.abort(handed, sourceId, refusal, context.nowMs);
 }
 
 /** For a job whose results Postgres refused: it alone, aborted. */
@@ -140,9 +178,15 @@ export function abortRefused(handed: HandedJob, batch: PipelineBatch, reason: st
   batch.abort(handed, sourceId, { code: unreadable, reason: `storage refused the results: ${reason}` }, nowMs);
 }
 
-function processEvent(job: Job, parameters: GatewayParameters, context: PipelineContext): ProcessedEvent | Refusal {
+function processEvent(
+  job: Job,
+  parameters: GatewayParameters,
+  claims: DedupClaims,
+  context: PipelineContext,
+): ProcessedEvent | Refusal {
   const source = context.workspace.sourceById(parameters.source_id);
   if (source === undefined) return { code: drained, reason: 'source not found' };
+  if (!context.dedup.claim(claims, job, source, parameters)) return duplicate;
   const payload = bufferOver(job.payload);
   const event = parseEvent(payload);
   if (event === undefined) return { code: unreadable, reason: 'payload is not a JSON object' };

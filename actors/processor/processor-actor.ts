@@ -6,6 +6,8 @@ import type { Environment } from '../environment.ts';
 import type { LedgerDelta } from '../storage/contract.ts';
 import { BytesBudget } from '../storage/partition-session.ts';
 import { type ProcessorMessage, processorKind } from './contract.ts';
+import { DedupWindows } from './dedup.ts';
+import { DedupMemory } from './dedup-memory.ts';
 import { Processor, type Shared } from './processor.ts';
 import { RouteTable } from './routes.ts';
 
@@ -18,6 +20,10 @@ export function processorDefinition(environment: Environment): ActorDefinition<P
   const shared: Shared = {
     routes: new RouteTable(settings.router),
     budget: new BytesBudget(threadBytesMax),
+    dedup: {
+      windows: new DedupWindows(settings.dedup),
+      memory: new DedupMemory(settings.dedup.entriesMax, environment.telemetry.metrics),
+    },
     count: processorCounter(environment),
   };
   return defineActor<ProcessorMessage>({

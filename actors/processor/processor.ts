@@ -22,8 +22,10 @@ import {
   PartitionSession,
 } from '../storage/partition-session.ts';
 import type { ProcessorMessage } from './contract.ts';
+import { Dedup, type DedupShared } from './dedup.ts';
 import { abortRefused, PipelineBatch, type PipelineContext, processJob } from './pipeline.ts';
 import type { RouteTable } from './routes.ts';
+import { SeenReader } from './seen-reader.ts';
 
 /** One slice: about two milliseconds of work at 25 to 30 µs per event of 1 KB. */
 const sliceJobsMax = 64;
@@ -37,6 +39,7 @@ const rowBytesExpected = 700;
 export interface Shared {
   routes: RouteTable;
   budget: BytesBudget;
+  dedup: DedupShared;
   /** For metrics. */
   count(ledger: readonly LedgerDelta[]): void;
 }
@@ -55,6 +58,8 @@ export class Processor {
   readonly #environment: Environment;
   readonly #shared: Shared;
   readonly #session: PartitionSession<ProcessorMessage>;
+  readonly #dedup: Dedup;
+  readonly #seen: SeenReader;
   #waiting: HandedJob[] = [];
   /** Jobs before this index of `waiting` are processed. */
   #next = 0;
@@ -76,6 +81,8 @@ export class Processor {
       commitTimeoutMs: settings.postgres.statementTimeoutMs * 2,
       isReady: () => workspace.current.snapshot.version > 0,
     });
+    this.#dedup = new Dedup(shared.dedup, context.key);
+    this.#seen = new SeenReader(context, environment.settings, this.#dedup);
   }
 
   open(): void {
@@ -103,6 +110,15 @@ export class Processor {
           return;
         }
         for (const job of handed) this.#waiting.push(job);
+        this.#seen.begin(message.seenMark ?? 0, handed[0]?.job.receivedAtMs ?? 0);
+        break;
+      }
+      case 'seenRead': {
+        const failure = this.#seen.receive(message);
+        if (failure !== '') {
+          this.#session.lose(failure);
+          this.#forget();
+        }
         break;
       }
       case 'commitSettled':
@@ -117,20 +133,28 @@ export class Processor {
 
   /** Results that are ready are still committed; jobs that were not begun are released with the session. */
   async stop(reason: StopReason): Promise<void> {
-    if (reason !== 'restart' && reason !== 'parked') {
+    const isOrderly = reason !== 'restart' && reason !== 'parked';
+    if (isOrderly) {
       const building = this.#building;
       if (this.#session.isOpen && this.#pieces.length === 0 && building !== undefined) {
         const results = building.takeResults();
         const reply = await this.#session.commitAndWait(results);
-        if (reply?.kind === 'committed') this.#shared.count(results.ledger);
+        if (reply?.kind === 'committed') {
+          this.#dedup.committed(building.claims, this.#session.id);
+          this.#building = undefined;
+          this.#shared.count(results.ledger);
+        }
       }
       await this.#session.settled();
     }
+    // What became of these is not known here; whoever opens the partition next reads it.
+    if (!isOrderly || this.#building !== undefined || this.#inFlight.size > 0) this.#dedup.forget();
+    this.#dedup.close();
     this.#session.close();
   }
 
   #work(): void {
-    if (!this.#session.isOpen) return;
+    if (!this.#session.isOpen || !this.#dedup.isReady) return;
     if (this.#pieces.length > 0 || this.#isPieceInFlight()) {
       this.#commitPiece();
       return;
@@ -196,7 +220,8 @@ export class Processor {
     this.#inFlight.delete(message.ticket);
     if (verdict === 'committed') {
       this.#shared.count(inFlight.ledger);
-      const { jobs } = inFlight.batch;
+      const { jobs, claims } = inFlight.batch;
+      this.#dedup.committed(claims, this.#session.id);
       this.#session.release(
         jobs.length,
         jobs.reduce((sum, { job }) => sum + bytesOf(job), 0),
@@ -204,6 +229,7 @@ export class Processor {
       return;
     }
     if (verdict === 'behind') {
+      this.#dedup.giveBackAll(inFlight.batch.claims);
       this.#pieces.push(inFlight.batch.jobs);
       return;
     }
@@ -212,8 +238,9 @@ export class Processor {
   }
 
   #split(refused: InFlight, reason: string): void {
-    const { jobs } = refused.batch;
+    const { jobs, claims } = refused.batch;
     const [first] = jobs;
+    this.#dedup.giveBackAll(claims);
     this.#context.log.warn({ jobs: jobs.length, reason }, 'storage refused the results of a batch');
     if (refused.isAbort || first === undefined) {
       this.#session.lose(`storage refuses even an abort: ${reason}`);
@@ -253,7 +280,8 @@ export class Processor {
   #pipelineContext(): PipelineContext {
     const { workspace, telemetry } = this.#environment;
     const nowMs = this.#context.clock.nowMs();
-    return { workspace: workspace.current, routes: this.#shared.routes, tracing: telemetry.tracing, nowMs };
+    const { routes } = this.#shared;
+    return { workspace: workspace.current, routes, tracing: telemetry.tracing, nowMs, dedup: this.#dedup };
   }
 
   /** The session is gone: storage hands out again whatever was not committed. */
@@ -263,5 +291,6 @@ export class Processor {
     this.#building = undefined;
     this.#inFlight.clear();
     this.#pieces = [];
+    this.#dedup.forget();
   }
 }

@@ -60,16 +60,36 @@ export interface PartitionResults {
    * way tells it, so that none is written after one was refused that stands before it.
    */
   refusalsSeen?: number;
+  /** Message ids that were processed and are remembered from this commit on. */
+  seen?: SeenIds[];
+}
+
+/** Message ids as hashes (processor/dedup.ts). */
+export interface SeenIds {
+  /** For how long they are remembered, in the time in which events are received. */
+  windowMs: number;
+  /** Epoch ms of the receipt of the newest of them. */
+  seenMs: number;
+  /** Eight bytes each. */
+  hashes: Uint8Array;
 }
 
 /**
  * What the ledger counts (promise P6), each pair balancing exactly at any moment:
- *   per source (destinationId ''):  accepted = processed + suppressed + aborted + pending gw jobs
+ *   per source (destinationId ''):  accepted = processed + deduplicated + suppressed + aborted + pending gw jobs
  *   per source and destination:     routed = delivered + filtered + aborted + pending rt/batch_rt jobs
  * `suppressed` events are counted and never stored.
  * `routed` counts every event for every destination connected to its source, also those filtered before a job is made.
  */
-export type LedgerKind = 'accepted' | 'processed' | 'suppressed' | 'routed' | 'delivered' | 'filtered' | 'aborted';
+export type LedgerKind =
+  | 'accepted'
+  | 'processed'
+  | 'deduplicated'
+  | 'suppressed'
+  | 'routed'
+  | 'delivered'
+  | 'filtered'
+  | 'aborted';
 
 export interface LedgerDelta {
   /** Epoch minute in which the event was received. */
@@ -163,6 +183,20 @@ export interface ClosePartition {
   isFull: boolean;
 }
 
+/** ask → SeenFound: what was seen of a partition that an event received at `receivedAtMs` may be a duplicate of. */
+export interface ReadSeen {
+  kind: 'readSeen';
+  partition: string;
+  receivedAtMs: number;
+  /** 0, then `next` of the page before. */
+  afterGroupId: number;
+}
+
+/** `next` undefined: this was the last page. */
+export type SeenFound =
+  | { kind: 'seenFound'; seen: SeenIds[]; next: number | undefined }
+  | { kind: 'seenUnread'; reason: string };
+
 /** ask → StorageStats. */
 export interface GetStorageStats {
   kind: 'getStats';
@@ -250,6 +284,7 @@ export type StorageMessage =
   | LeaseCommand
   | Maintain
   | LookUpJobs
+  | ReadSeen
   | OpenPartition
   | PullJobs
   | ClosePartition
@@ -310,6 +345,8 @@ export interface HandedJobs {
   afterId: number;
   /** Last explicit status of jobs that come again, with an empty response; none for fresh jobs. */
   statuses: JobStatus[];
+  /** Of `gw`: the last session that added to what the partition has seen; absent: none; -1: one of another time. */
+  seenMark?: number;
 }
 
 /**

@@ -43,6 +43,10 @@ export function ledgerTable(lane: number, number: number): string {
   return `sluice_ledger_${laneInfix(lane)}${number}`;
 }
 
+export function dedupTable(lane: number, number: number): string {
+  return `sluice_dedup_${laneInfix(lane)}${number}`;
+}
+
 /** The first lane's tables are named as before there were others. */
 function laneInfix(lane: number): string {
   return lane === 0 ? '' : `l${lane}_`;

@@ -11,6 +11,7 @@ import type {
   JobStatus,
   LedgerDelta,
   PartitionResults,
+  SeenIds,
 } from './contract.ts';
 import type { DatasetList } from './dataset-list.ts';
 import { type Dataset, jobsTable, ledgerTable, statusColumns, statusTable } from './datasets.ts';
@@ -62,6 +63,8 @@ const statusTypes: readonly ArrayElementType[] = [
   'timestamptz',
   'text',
 ];
+const dedupColumns = 'group_id, partition, window_ms, seen_ms, hashes';
+const dedupTypes: readonly ArrayElementType[] = ['int8', 'text', 'int8', 'int8', 'bytea'];
 const ledgerColumns = 'group_id, minute, source_id, destination_id, kind, count';
 const ledgerTypes: readonly ArrayElementType[] = ['int8', 'int4', 'text', 'text', 'text', 'int8'];
 
@@ -130,6 +133,7 @@ export interface GroupPlace {
   lane: number;
   datasets: ReadonlyMap<QueueName, DatasetList>;
   ledgerNumber: number;
+  dedupTable: string;
   nowMs: number;
 }
 
@@ -168,6 +172,7 @@ class GroupBuilder {
   addResults(results: PartitionResults): void {
     for (const run of results.runs) this.#addRun(results, run);
     for (const status of results.statuses) this.#addStatus(results, status);
+    for (const seen of results.seen ?? []) this.#addSeen(results, seen);
   }
 
   addLedger(delta: LedgerDelta): void {
@@ -272,6 +277,13 @@ class GroupBuilder {
       field.text(status.response),
     ]);
     append(table, tuple);
+  }
+
+  #addSeen({ partition }: PartitionResults, { windowMs, seenMs, hashes }: SeenIds): void {
+    const table = this.#table(this.#place.dedupTable, dedupColumns, dedupTypes);
+    const { groupId } = this.#place;
+    const fields = [field.int8(groupId), field.text(partition), field.int8(windowMs), field.int8(seenMs)];
+    append(table, encodeTuple([...fields, field.bytea(hashes)]));
   }
 
   #ledgerTuple(delta: LedgerDelta): Buffer {

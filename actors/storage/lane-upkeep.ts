@@ -6,6 +6,7 @@ import type { Postgres, PostgresAddress } from '../../transport/index.ts';
 import type { Settings } from '../config.ts';
 import type { QueueName } from '../job.ts';
 import type { DatasetList } from './dataset-list.ts';
+import type { DedupTables } from './dedup-tables.ts';
 import type { HandOff } from './hand-off.ts';
 import type { LedgerTotals } from './ledger.ts';
 import { LedgerCheck } from './ledger-check.ts';
@@ -31,14 +32,16 @@ export function startMaintenance(
     handOff: HandOff;
     datasets: ReadonlyMap<QueueName, DatasetList>;
     ledgerTables: LedgerTables;
+    dedupTables: DedupTables;
   },
 ): Maintenance {
-  const { writer, handOff, datasets, ledgerTables } = parts;
+  const { writer, handOff, datasets, ledgerTables, dedupTables } = parts;
   return new Maintenance({
     lane: writer,
     handOff,
     datasets,
     ledgerTables,
+    dedupTables,
     postgres: {
       address,
       applicationName: `sluice maintenance ${lane}`,

@@ -41,6 +41,7 @@ export interface LaneOptions<Tag> extends DatasetLimits {
   connect(before: LaneOwnership): Promise<{ session: PostgresSession; ownership: LaneOwnership }>;
   datasets: ReadonlyMap<QueueName, DatasetList>;
   ledgerNumber(): number;
+  dedupTable(): string;
   /** In the same turn: the watermark has moved, rows may be handed out, senders answered. */
   onCommitted(group: GroupWrite, submissions: readonly Submission<Tag>[]): void;
   /** Postgres refused this very submission's data; nothing of it was kept. */
@@ -273,6 +274,7 @@ export class Lane<Tag> {
       lane,
       datasets: this.#options.datasets,
       ledgerNumber,
+      dedupTable: this.#options.dedupTable(),
       nowMs: this.#options.nowMs(),
     });
     const refused = await this.#write(write, ledgerTable(lane, ledgerNumber));

@@ -8,6 +8,7 @@ export const ledgerSides: Readonly<Record<LedgerKind, 'in' | 'out'>> = {
   accepted: 'in',
   routed: 'in',
   processed: 'out',
+  deduplicated: 'out',
   suppressed: 'out',
   delivered: 'out',
   filtered: 'out',

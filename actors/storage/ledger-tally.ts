@@ -17,6 +17,7 @@ export interface JobRunOfEvent {
 const runCounters: Readonly<Record<LedgerKind, 'in' | 'out' | 'failed'>> = {
   accepted: 'in',
   processed: 'out',
+  deduplicated: 'out',
   routed: 'in',
   delivered: 'out',
   filtered: 'out',

@@ -8,6 +8,7 @@ import type { QueueName } from '../job.ts';
 import type { DatasetList } from './dataset-list.ts';
 import { isSealDue, isSuccessorDue } from './dataset-rolls.ts';
 import { createDatasetSql, type Dataset, dropTablesSql, jobsTable } from './datasets.ts';
+import { type DedupTables, oldestPendingMs } from './dedup-tables.ts';
 import { type Fence, fenceSql } from './group-writer.ts';
 import type { HandOff } from './hand-off.ts';
 import type { Lane } from './lane.ts';
@@ -20,6 +21,7 @@ export interface MaintenanceWork {
   handOff: Pick<HandOff, 'unfinished' | 'isUnfinished'>;
   datasets: ReadonlyMap<QueueName, DatasetList>;
   ledgerTables: LedgerTables;
+  dedupTables: DedupTables;
   settings: Settings['storage'];
   clock: Clock;
   log: Pick<ActorLog, 'info' | 'warn'>;
@@ -38,6 +40,7 @@ export const maintenanceSteps: readonly MaintenanceStep[] = [
   { name: 'moving unfinished jobs', run: moveResidues },
   { name: 'building look-up indexes', run: buildIndexes },
   { name: 'folding the ledger', run: foldLedger },
+  { name: 'forgetting message ids', run: forgetSeen },
 ];
 
 async function dropExpired(work: MaintenanceWork): Promise<void> {
@@ -101,4 +104,11 @@ async function buildIndexes(work: MaintenanceWork): Promise<void> {
 async function foldLedger(work: MaintenanceWork): Promise<void> {
   if (!work.ledgerTables.hasWork) return;
   await work.withSession((session) => work.ledgerTables.fold(session, work.lane));
+}
+
+async function forgetSeen({ clock, datasets, dedupTables, lane, withSession }: MaintenanceWork): Promise<void> {
+  const nowMs = clock.nowMs();
+  const oldestMs = oldestPendingMs(datasets.get('gw'), nowMs);
+  if (!dedupTables.hasWork(nowMs, oldestMs)) return;
+  await withSession((session) => dedupTables.maintain(session, lane.fence, nowMs, oldestMs));
 }

@@ -16,6 +16,7 @@ import type { Settings } from '../config.ts';
 import type { QueueName } from '../job.ts';
 import type { MaintenanceStats } from './contract.ts';
 import type { DatasetList } from './dataset-list.ts';
+import type { DedupTables } from './dedup-tables.ts';
 import type { HandOff } from './hand-off.ts';
 import type { Lane } from './lane.ts';
 import type { LedgerTables } from './ledger-tables.ts';
@@ -32,6 +33,7 @@ export interface MaintenanceOptions {
   handOff: Pick<HandOff, 'unfinished' | 'isUnfinished'>;
   datasets: ReadonlyMap<QueueName, DatasetList>;
   ledgerTables: LedgerTables;
+  dedupTables: DedupTables;
   postgres: { address: PostgresAddress; applicationName: string; connectTimeoutMs: number };
   settings: Settings['storage'];
   context: { clock: Clock; log: Pick<ActorLog, 'info' | 'warn'> };
@@ -108,10 +110,10 @@ export class Maintenance {
   }
 
   #runStep(step: MaintenanceStep): Promise<void> {
-    const { lane, handOff, datasets, ledgerTables, settings, context } = this.#options;
+    const { lane, handOff, datasets, ledgerTables, dedupTables, settings, context } = this.#options;
     const { clock, log } = context;
     const withSession = <Value>(work: (session: PostgresSession) => Promise<Value>) => this.#withSession(work);
-    return step.run({ lane, handOff, datasets, ledgerTables, settings, clock, log, withSession });
+    return step.run({ lane, handOff, datasets, ledgerTables, dedupTables, settings, clock, log, withSession });
   }
 
   #settle(failures: readonly string[], nowMs: number): void {

@@ -4,7 +4,7 @@
 
 import type { PostgresSession } from '../../transport/index.ts';
 import type { QueueName } from '../job.ts';
-import { jobsTable, ledgerTable, statusTable } from './datasets.ts';
+import { dedupTable, jobsTable, ledgerTable, statusTable } from './datasets.ts';
 import { inboxTable } from './inbox-writer.ts';
 import { isInUse } from './ownership.ts';
 import { readDatasets, readLanes } from './queues.ts';
@@ -100,10 +100,13 @@ async function dropLanes(session: PostgresSession, lanes: number): Promise<void>
     [lanes],
   );
   for (const { lane, queue, number } of rows) {
-    const name = { lane, queue: queue as QueueName, number };
+    const name = { lane, queue, number };
     if (queue === 'ledger') await foldInto(session, `select * from ${ledgerTable(lane, number)}`);
-    const tables = queue === 'ledger' ? [ledgerTable(lane, number)] : [jobsTable(name), statusTable(name)];
-    await session.query(tables.map((table) => `drop table if exists ${table}`).join('; '));
+    await session.query(
+      tablesOf(name)
+        .map((table) => `drop table if exists ${table}`)
+        .join('; '),
+    );
   }
   const { rows: inboxes } = await session.query<{ number: number }>(
     'delete from sluice_inboxes where lane >= $1 returning number',
@@ -116,6 +119,13 @@ async function dropLanes(session: PostgresSession, lanes: number): Promise<void>
   await session.query(
     `delete from sluice_ledger_totals where lane >= ${lanes}; delete from sluice_datasets where lane >= ${lanes}`,
   );
+}
+
+function tablesOf({ lane, queue, number }: { lane: number; queue: string; number: number }): string[] {
+  if (queue === 'ledger') return [ledgerTable(lane, number)];
+  if (queue === 'dedup') return [dedupTable(lane, number)];
+  const name = { lane, queue: queue as QueueName, number };
+  return [jobsTable(name), statusTable(name)];
 }
 
 async function foldInto(session: PostgresSession, deltas: string): Promise<void> {

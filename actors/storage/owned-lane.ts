@@ -14,9 +14,11 @@ import type {
   ConsumerMessage,
   OpenPartition,
   PullJobs,
+  ReadSeen,
   WakeAll,
 } from './contract.ts';
 import type { DatasetList } from './dataset-list.ts';
+import { DedupTables } from './dedup-tables.ts';
 import type { GroupWrite, ImportPosition } from './group.ts';
 import type { Fence } from './group-writer.ts';
 import { HandOff } from './hand-off.ts';
@@ -46,6 +48,7 @@ export type OwnedMessage =
   | Commit
   | OpenPartition
   | PullJobs
+  | ReadSeen
   | ClosePartition
   | WakeAll
   | { kind: 'sweep' }
@@ -84,6 +87,7 @@ export class OwnedLane {
   readonly maintenance: Maintenance;
   readonly ledgerCheck: LedgerCheck;
   readonly #ledgerTables: LedgerTables;
+  readonly #dedupTables: DedupTables;
   /** The last group whose entries `ledger` holds. */
   #lastGroupId: number;
   #readSession: PostgresSession | undefined;
@@ -97,6 +101,7 @@ export class OwnedLane {
       ownership: LaneOwnership;
       datasets: ReadonlyMap<QueueName, DatasetList>;
       ledgerNumbers: number[];
+      dedupTables: DedupTables;
       ledger: LedgerTotals;
       recovered: RecoveredPartition[];
     },
@@ -105,13 +110,18 @@ export class OwnedLane {
     this.#context = options.context;
     this.datasets = taken.datasets;
     this.ledger = taken.ledger;
+    this.#dedupTables = taken.dedupTables;
     this.handOff = this.#createHandOff();
     this.#ledgerTables = new LedgerTables(taken.ledgerNumbers);
     this.#lastGroupId = taken.ownership.nextJobId - 1;
     this.#writer = this.#createWriter(taken.session, taken.ownership);
     for (const partition of taken.recovered) this.handOff.restore(partition);
     const parts = { writer: this.#writer, handOff: this.handOff, ledger: this.ledger, datasets: this.datasets };
-    this.maintenance = startMaintenance(options, { ...parts, ledgerTables: this.#ledgerTables });
+    this.maintenance = startMaintenance(options, {
+      ...parts,
+      ledgerTables: this.#ledgerTables,
+      dedupTables: this.#dedupTables,
+    });
     // Once every partition is restored: before that nothing can balance.
     this.ledgerCheck = startLedgerCheck(options, { ...parts, lastGroupId: () => this.#lastGroupId });
   }
@@ -122,9 +132,10 @@ export class OwnedLane {
     try {
       const { datasets, ledgerNumbers } = await loadDatasets(session, options.lane);
       const ledger = new LedgerTotals(await recoverLedger(session, options.lane, ledgerNumbers));
+      const dedupTables = await DedupTables.recover(session, options.lane);
       const recovered: RecoveredPartition[] = [];
       for (const [queue, list] of datasets) recovered.push(...(await recoverQueue(session, queue, list.all)));
-      return new OwnedLane(options, { session, ownership, datasets, ledgerNumbers, ledger, recovered });
+      return new OwnedLane(options, { session, ownership, datasets, ledgerNumbers, dedupTables, ledger, recovered });
     } catch (error) {
       await session.close();
       throw error;
@@ -159,6 +170,9 @@ export class OwnedLane {
         return;
       case 'pullJobs':
         this.handOff.pull(message.queue, message.partition, message.session, message.slots);
+        return;
+      case 'readSeen':
+        void this.#dedupTables.answer(this.#options.postgres, message, this.#context.replier());
         return;
       case 'closePartition':
         this.handOff.close(message);
@@ -237,7 +251,8 @@ export class OwnedLane {
     const { handOffBytesMax, readRowsMax, readBytesMax } = this.#options.settings.storage;
     return new HandOff({
       reader: createJobReader({ session: () => this.#reader(), datasets: this.datasets }),
-      hand: (queue, partition, message) => this.#consumer(queue, partition).tell(message),
+      hand: (queue, partition, message) =>
+        this.#consumer(queue, partition).tell(this.#dedupTables.mark(queue, partition, message)),
       wake: (queue, partition) => void this.#consumer(queue, partition).tell({ kind: 'jobsReady' }),
       watermark: () => this.#writer.watermark,
       nowMs: () => this.#context.clock.nowMs(),
@@ -259,6 +274,7 @@ export class OwnedLane {
         },
         datasets: this.datasets,
         ledgerNumber: () => this.#ledgerTables.current,
+        dedupTable: () => this.#dedupTables.current,
         onCommitted: (group, submissions) => this.#committed(group, submissions),
         onRefused: (submission, error) => this.#refused(submission, error),
         onBehind: (submission) => this.#behind(submission),
@@ -283,9 +299,12 @@ export class OwnedLane {
     this.#lastGroupId = group.groupId;
     const now = this.#context.clock.monotonicMs();
     for (const { commit, tag } of submissions) {
-      for (const [index, { runs, statuses }] of commit.results.entries()) {
+      for (const [index, results] of commit.results.entries()) {
+        const { runs, statuses } = results;
         const report = tag.reports[index];
         if (report === undefined) continue;
+        // Before the hand-off goes on: the next session of the partition is told of it.
+        this.#dedupTables.committed(results);
         const jobIds = runs.flatMap((run) => run.jobIds);
         this.handOff.endReport(report, jobIds, statuses, true);
       }

@@ -20,6 +20,7 @@ import {
   type JobStatus,
   type LeavePartition,
   type LedgerDelta,
+  type SeenIds,
   type StorageMessage,
   type StoredJobs,
   storageKind,
@@ -59,6 +60,7 @@ export interface Results {
   statuses: JobStatus[];
   ledger: LedgerDelta[];
   jobRuns?: JobRunReport;
+  seen?: SeenIds[];
 }
 
 export interface SessionOptions {
@@ -114,6 +116,11 @@ export class PartitionSession<Message> {
 
   get isOpen(): boolean {
     return this.#session !== 0;
+  }
+
+  /** 0: none is open. */
+  get id(): number {
+    return this.#session;
   }
 
   /** From onStart and for `openSession`. A no-op when it is open already. */
@@ -297,12 +304,12 @@ export class PartitionSession<Message> {
 
   async #ask(results: Results): Promise<CommitReply> {
     const { queue, commitTimeoutMs } = this.#options;
-    const { jobs, runs, statuses, ledger, jobRuns } = results;
+    const { jobs, runs, statuses, ledger, jobRuns, seen = [] } = results;
     const partition = this.#partition;
     const message: Commit = {
       kind: 'commit',
       jobs,
-      results: [{ queue, partition, session: this.#session, runs, statuses, refusalsSeen: this.#refusals }],
+      results: [{ queue, partition, session: this.#session, runs, statuses, seen, refusalsSeen: this.#refusals }],
       ledger,
       ...(jobRuns === undefined ? {} : { jobRuns }),
     };

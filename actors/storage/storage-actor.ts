@@ -170,7 +170,8 @@ class Storage {
 
   #handleOwned(message: OwnedMessage): void {
     if (this.#owned !== undefined) this.#owned.handle(message);
-    else if (this.#deferred !== undefined) this.#undecided.push(() => this.#handleOwned(message));
+    else if (this.#deferred !== undefined && message.kind !== 'readSeen')
+      this.#undecided.push(() => this.#handleOwned(message));
     else if (message.kind === 'openPartition') this.#turnAway(message);
   }
 

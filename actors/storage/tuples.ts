@@ -1,4 +1,4 @@
-// Small binary COPY tuples written by the storage actor itself: statuses and ledger rows. Job rows come encoded from
+// Small binary COPY tuples written by the storage actor itself: statuses, ledger rows, message ids seen. Job rows come encoded from
 // their senders (job-row.ts).
 
 /** 2000-01-01T00:00:00Z in epoch milliseconds: PostgreSQL's timestamp zero. */
@@ -9,6 +9,7 @@ export type TupleField =
   | { type: 'text'; value: string }
   | { type: 'int8'; value: number }
   | { type: 'int4'; value: number }
+  | { type: 'bytea'; value: Uint8Array }
   /** Epoch milliseconds; 0 is written as NULL. */
   | { type: 'timestamptz'; value: number };
 
@@ -16,6 +17,7 @@ export const field = {
   text: (value: string): TupleField => ({ type: 'text', value }),
   int8: (value: number): TupleField => ({ type: 'int8', value }),
   int4: (value: number): TupleField => ({ type: 'int4', value }),
+  bytea: (value: Uint8Array): TupleField => ({ type: 'bytea', value }),
   timestamptz: (value: number): TupleField => ({ type: 'timestamptz', value }),
 };
 
@@ -37,6 +39,8 @@ function encodeField(one: TupleField): Buffer[] {
       return [int32(8), int64(one.value)];
     case 'int4':
       return [int32(4), int32(one.value)];
+    case 'bytea':
+      return [int32(one.value.byteLength), Buffer.from(one.value.buffer, one.value.byteOffset, one.value.byteLength)];
     case 'timestamptz':
       return one.value === 0 ? [int32(-1)] : [int32(8), int64((one.value - postgresEpochMs) * 1000)];
   }

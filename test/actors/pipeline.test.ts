@@ -46,6 +46,7 @@ function run({ destinations = [makeDestination('d1')], payload, parameters, trac
     routes: new RouteTable({ isolation: 'destination', shards: '' }),
     tracing,
     nowMs: receivedAtMs + 5,
+    dedup: { claim: () => true, giveBack: () => undefined },
   };
   processJob({ job, afterId: 3, again: false, status: undefined }, batch, context);
   return batch.takeResults();

@@ -20,6 +20,7 @@ function place(...datasets: Dataset[]) {
     groupId: 900,
     lane: 0,
     datasets: new Map([['gw' as const, new DatasetList({ lane: 0, queue: 'gw' }, datasets)]]),
+    dedupTable: 'sluice_dedup_1',
     ledgerNumber: 1,
     nowMs: 5,
   };

@@ -9,6 +9,7 @@ import type { CrashModule } from './crash-points.ts';
 /** Handlers that change state without awaiting: the hand-off, sessions, what is done with a commit's answer. */
 const handlers: Readonly<Record<string, readonly string[]>> = {
   'gateway/store-batcher': ['store', '#commit', '#settle', '#release'],
+  'processor/dedup': ['begin', 'load', 'giveBackAll', 'committed', 'forget'],
   'processor/processor': ['#processSlice', '#commit', '#settle'],
   'router/router': ['#take', '#collect', '#commit', '#release', '#releaseDue'],
   'router/sender': ['start', '#complete'],
@@ -22,6 +23,7 @@ const handlers: Readonly<Record<string, readonly string[]>> = {
 
 /** A small load must see what a large one sees: ids run out, the ledger is folded, datasets are dropped. */
 const constants: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  'storage/dedup-tables': { tableAgeMs: 60 },
   'storage/ledger-tables': { ledgerRowsMax: 60 },
   'storage/maintenance': { periodMs: 40, backoffMsMax: 80 },
   'storage/ownership': { jobIdBlock: 96 },
@@ -33,7 +35,14 @@ export function crashModules(actorsFolder: string): CrashModule[] {
     .filter((file) => file.endsWith('.js'))
     .map((file) => `storage/${file.slice(0, -'.js'.length)}`)
     .filter((name) => moduleReasons[name] === undefined);
-  const others = ['database', 'gateway/store-batcher', 'processor/processor', 'router/router', 'router/sender'];
+  const others = [
+    'database',
+    'gateway/store-batcher',
+    'processor/dedup',
+    'processor/processor',
+    'router/router',
+    'router/sender',
+  ];
   return [...storage, ...others].sort().map((name) => ({
     name,
     handlers: handlers[name] ?? [],

@@ -21,7 +21,7 @@ test('a ledger entry that vanishes is an alarm, and the command exits with 1', {
   );
   const balanced = await ledger();
   assert.equal(balanced.exitCode, 0, balanced.problem);
-  assert.match(balanced.out, /src-test +dst-test +3 +3 +0 +0 +0 +0/);
+  assert.match(balanced.out, /src-test +dst-test +3 +3 +0 +0 +0 +0 +0/);
 
   const postgres = openCluster(t, program.dataDir);
   await postgres.query("delete from sluice_ledger_1 where kind = 'delivered'");

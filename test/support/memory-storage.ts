@@ -10,6 +10,9 @@ import type {
   ConsumerMessage,
   JobStatus,
   PartitionResults,
+  ReadSeen,
+  SeenFound,
+  SeenIds,
   StorageMessage,
 } from '../../actors/storage/contract.ts';
 import { storageKind } from '../../actors/storage/contract.ts';
@@ -40,6 +43,10 @@ export class MemoryStorage {
   readonly jobs = new Map<number, StoredJob>();
   readonly ledger = new Map<string, number>();
   readonly violations: string[] = [];
+  /** What was seen, by partition, in the order of commits. */
+  readonly seen = new Map<string, SeenIds[]>();
+  /** How often somebody read it. */
+  seenReads = 0;
   /** Every commit that was applied, in order. */
   readonly commits: Commit[] = [];
   /** Asked for every commit. */
@@ -101,7 +108,8 @@ export class MemoryStorage {
     }
   }
 
-  #applyResults({ queue, partition, runs, statuses }: PartitionResults): void {
+  #applyResults({ queue, partition, runs, statuses, seen = [] }: PartitionResults): void {
+    if (seen.length > 0) this.seen.set(partition, [...(this.seen.get(partition) ?? []), ...seen]);
     const told = new Set(statuses.map(({ jobId }) => jobId));
     for (const status of statuses) this.#finish(status.jobId, status.state, status);
     for (const { afterId, jobIds } of runs) {
@@ -169,6 +177,8 @@ class Handing {
   readonly #storage: MemoryStorage;
   readonly #context: ActorContext<Message>;
   readonly #partitions = new Map<string, Partition>();
+  /** The session that added last to what a partition has seen. */
+  readonly #marks = new Map<string, number>();
   #commits = 0;
   #lastCommitAtMs = 0;
 
@@ -210,9 +220,21 @@ class Handing {
       case 'wakeAll':
         this.wakeAll();
         return;
+      case 'readSeen':
+        this.#readSeen(message);
+        return;
       case 'getStats':
         assert.fail('the memory storage keeps no statistics');
     }
+  }
+
+  /** One row to a page. */
+  #readSeen({ partition, afterGroupId }: ReadSeen): void {
+    this.#storage.seenReads += 1;
+    const rows = this.#storage.seen.get(partition) ?? [];
+    const next = afterGroupId + 1 < rows.length ? afterGroupId + 1 : undefined;
+    const seen = rows.slice(afterGroupId, afterGroupId + 1);
+    this.#context.replier().reply({ kind: 'seenFound', seen, next } satisfies SeenFound);
   }
 
   /** Only its time or a new job ends it. */
@@ -267,6 +289,7 @@ class Handing {
       const { held } = this.#partition(results);
       const ended = [...results.runs.flatMap(({ jobIds }) => jobIds), ...terminalIds(results.statuses)];
       for (const jobId of ended) held.delete(jobId);
+      if ((results.seen ?? []).length > 0) this.#marks.set(results.partition, results.session);
     }
     return { kind: 'committed' };
   }
@@ -331,7 +354,9 @@ class Handing {
       partition.held.add(jobId);
     }
     const { session } = partition;
-    this.#consumer(partition).tell({ kind: 'jobs', session, ...writer.take(), afterId, statuses });
+    const isSeen = partition.queue === 'gw' && this.#storage.seen.has(partition.partition);
+    const seenMark = isSeen ? (this.#marks.get(partition.partition) ?? -1) : 0;
+    this.#consumer(partition).tell({ kind: 'jobs', session, ...writer.take(), afterId, statuses, seenMark });
   }
 
   #consumer({ queue, partition }: JobRef) {
