@@ -9,10 +9,15 @@ import type { AdminRoute } from './admin/contract.ts';
 import type { Settings } from './config.ts';
 import { type Gateway, startGateway } from './gateway/gateway.ts';
 import { createJobRuns } from './gateway/job-runs.ts';
+import { LiveEvents, LiveStreams } from './gateway/live-events.ts';
+import { LiveUpload } from './gateway/live-upload.ts';
+import { Retention } from './gateway/retention.ts';
 import { WebhookFailures } from './gateway/webhook-failures.ts';
 import { MemoryWatch } from './memory-watch.ts';
 import type { ProgramOptions } from './program-contract.ts';
+import { controlPlaneName } from './services/control-plane.ts';
 import type { EventGate } from './services/event-gate.ts';
+import { ServiceClient } from './services/service-client.ts';
 import type { WebhookSources } from './services/webhook-sources.ts';
 import type { WorkspaceHolder } from './services/workspace.ts';
 import type { StorageMessage } from './storage/contract.ts';
@@ -42,6 +47,7 @@ export interface ProgramGateway extends Gateway {
 
 /** Connections for what is asked for seldom; event rows never go this way. */
 const poolMax = 2;
+const uploadAnswerBytesMax = 64 * 1024;
 
 export async function startProgramGateway(options: ProgramGatewayOptions): Promise<ProgramGateway> {
   const { settings, workspace, log, telemetry } = options;
@@ -67,8 +73,19 @@ export async function startProgramGateway(options: ProgramGatewayOptions): Promi
     log,
   });
   memory.start();
+  const { jobStatusRetentionMs, webhookFailureRetentionMs } = settings.gateway;
+  const { clock } = options.seams;
+  const retention = new Retention({ postgres, jobStatusRetentionMs, webhookFailureRetentionMs, clock, log });
+  const live = new LiveEvents(options.seams.clock);
+  const streams = new LiveStreams({
+    live,
+    clock: options.seams.clock,
+    sourceByWriteKey: (writeKey) => workspace.current.sourceByWriteKey(writeKey),
+  });
+  const upload = startUpload(options, live);
   const gateway: Gateway = await startGateway({
     ...options,
+    live,
     memoryLow: () => memory.isLow,
     newMessageId: randomUUID,
     onWebhookFailed: (failure) => failures.keep(failure),
@@ -85,12 +102,30 @@ export async function startProgramGateway(options: ProgramGatewayOptions): Promi
     get refusing() {
       return gateway.refusing;
     },
-    adminRoutes: failures.routes(),
+    adminRoutes: [...failures.routes(), streams.route()],
     close: async () => {
       memory.stop();
+      streams.close();
+      await upload?.close();
       await gateway.close();
       await failures.settled();
+      await retention.stop();
       await postgres.close();
+    },
+  };
+}
+
+/** Only where there is a control plane to show them. */
+function startUpload(options: ProgramGatewayOptions, live: LiveEvents): { close(): Promise<void> } | undefined {
+  const { url, token } = options.settings.backendConfig;
+  if (url === '') return undefined;
+  const client = new ServiceClient({ name: controlPlaneName, answerBytesMax: uploadAnswerBytesMax, connectionsMax: 1 });
+  const { workspace, log, seams } = options;
+  const upload = new LiveUpload({ live, workspace, client, url, token, clock: seams.clock, log });
+  return {
+    close: async () => {
+      await upload.close();
+      await client.close();
     },
   };
 }

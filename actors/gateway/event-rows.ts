@@ -23,6 +23,9 @@ export interface RequestFacts {
   anonymousIdHeader: string;
   /** `type` every event gets; undefined in a batch. */
   type: string | undefined;
+  /** Filled with the first rows as JSON texts, up to `sampleMax` of them, when somebody watches the source. */
+  sampled: string[] | undefined;
+  sampleMax: number;
   /** Filled with the message id of each row, when somebody wants to know. */
   messageIds: string[] | undefined;
   /** Replayed events were received when they say, not now. */
@@ -181,7 +184,9 @@ export class EventRows {
       job.userId = compositeUserId(facts.anonymousIdHeader, anonymousId, userId);
       facts.messageIds?.push(job.messageId);
       if (facts.keepsReceivedAt) job.receivedAtMs = this.#receivedAt(event) ?? receivedAtMs;
-      writer.append(job, splice(this.#body, this.#scanner, event, fill));
+      const pieces = splice(this.#body, this.#scanner, event, fill);
+      writer.append(job, pieces);
+      if (facts.sampled !== undefined && facts.sampled.length < facts.sampleMax) facts.sampled.push(pieces.join(''));
     }
   }
 

@@ -17,6 +17,7 @@ import { Gunzipper } from './gunzip.ts';
 import { Ingest } from './ingest.ts';
 import { InternalMessages } from './internal-messages.ts';
 import type { JobRuns } from './job-runs.ts';
+import type { LiveEvents } from './live-events.ts';
 import { OtherRoutes } from './other-routes.ts';
 import { Routes, requestHeaderNames } from './routes.ts';
 import { StoreBatcher } from './store-batcher.ts';
@@ -47,6 +48,7 @@ export interface GatewayOptions {
   gate: EventGate;
   onWebhookFailed(failure: WebhookFailure): void;
   jobRuns: JobRuns;
+  live: LiveEvents;
 }
 
 export interface Gateway {
@@ -149,6 +151,7 @@ function createParts(options: GatewayOptions): Parts {
     gate: options.gate,
     isWorkspaceFull: (workspaceId) => options.isWorkspaceFull(workspaceId),
     addresses,
+    live: options.live,
     auth,
     log,
     clock,

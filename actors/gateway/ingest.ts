@@ -18,6 +18,7 @@ import type { ClientAddresses } from './client-address.ts';
 import type { EventRows, JobRun, RequestFacts } from './event-rows.ts';
 import { sanitise } from './event-text.ts';
 import type { Gunzipper } from './gunzip.ts';
+import type { LiveEvents } from './live-events.ts';
 import type { StoreBatcher, StoreOutcome } from './store-batcher.ts';
 
 /** Headers of the HTTP request that ingestion reads. */
@@ -58,6 +59,7 @@ export interface IngestOptions {
   /** Too much of this workspace waits: it may not send now, others may. */
   isWorkspaceFull(workspaceId: string): boolean;
   addresses: ClientAddresses;
+  live: LiveEvents;
   tracing: Tracing;
   clock: Clock;
   log: ActorLog;
@@ -168,7 +170,7 @@ export class Ingest {
 
   /** The answer that refuses the request; undefined when the commit will answer it. */
   #store({ request, source, feed, span, answer }: Accepted, body: Buffer): Answer | undefined {
-    const { rows, batcher, clock, gate } = this.#options;
+    const { rows, batcher, clock, gate, live } = this.#options;
     const refusal = rows.read(body, feed.type);
     if (refusal !== undefined) return refusal;
     const { firstRefusal } = rows;
@@ -183,6 +185,7 @@ export class Ingest {
     const requestIpJson = this.#addressJson(this.#options.addresses.of(request));
     const { lane, shards, parametersStart } = this.#factsOf(source);
     const jobRun = this.#jobRun(request);
+    const sampleMax = live.wanted(source.id);
     const anonymousId = request.header('anonymousid');
     const facts: RequestFacts = {
       shards,
@@ -191,6 +194,8 @@ export class Ingest {
       requestIpJson,
       anonymousIdHeader: anonymousId === '' ? '' : sanitise(anonymousId),
       type: feed.type,
+      sampled: sampleMax === 0 ? undefined : [],
+      sampleMax,
       messageIds: wantsVerdicts ? [] : undefined,
       keepsReceivedAt: feed.keepsReceivedAt === true,
     };
@@ -204,7 +209,10 @@ export class Ingest {
         rows.write(writer, facts);
         if (facts.messageIds !== undefined) told.verdicts = rows.verdicts(facts.messageIds, told.stored);
       },
-      settle: (outcome, refusedRows) => answer(answerOf(told, outcome, refusedRows)),
+      settle: (outcome, refusedRows) => {
+        answer(answerOf(told, outcome, refusedRows));
+        if (facts.sampled !== undefined && outcome === 'stored') live.offer(source.id, receivedAtMs, facts.sampled);
+      },
     });
     return undefined;
   }

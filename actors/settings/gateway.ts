@@ -83,6 +83,18 @@ export const gatewaySettings = {
     default: '127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7',
     doc: 'Addresses and subnets whose X-Forwarded-For is believed, right to left, for the client address of events; empty: nobody',
   }),
+  jobStatusRetentionMs: integer({
+    default: 259_200_000,
+    min: 60_000,
+    max: 31_536_000_000,
+    doc: 'Counters and failed records of a job run are kept this long after its last event',
+  }),
+  webhookFailureRetentionMs: integer({
+    default: 2_592_000_000,
+    min: 60_000,
+    max: 31_536_000_000,
+    doc: 'Webhooks that became no events are kept this long',
+  }),
   requireDestinationIdHeader: boolean({
     default: false,
     doc: 'Refuse /internal/v1/retl without X-Rudder-Destination-Id',

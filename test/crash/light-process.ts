@@ -9,6 +9,7 @@ import { openDatabase } from '../../actors/database.ts';
 import type { Environment } from '../../actors/environment.ts';
 import { startGateway } from '../../actors/gateway/gateway.ts';
 import { createJobRuns } from '../../actors/gateway/job-runs.ts';
+import { LiveEvents } from '../../actors/gateway/live-events.ts';
 import { processDefinition } from '../../actors/process-actor.ts';
 import { processorDefinition } from '../../actors/processor/processor-actor.ts';
 import { routerDefinition } from '../../actors/router/router-actor.ts';
@@ -148,6 +149,7 @@ async function startLight({ postgresUrl, workspace: snapshot }: LightOptions) {
     version: 'light',
     webhookSources: builtInWebhookSources(),
     gate: new EventGate({ suppressedUsers: undefined, rateLimiter: undefined }),
+    live: new LiveEvents(seams.clock),
     onWebhookFailed: () => undefined,
     jobRuns: createJobRuns({ postgres: database.postgres, drain: () => Promise.resolve(), log }),
   });

@@ -4,7 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Answer } from '../../actors/gateway/answers.ts';
 import { createJobRuns, type JobRuns } from '../../actors/gateway/job-runs.ts';
+import { Retention } from '../../actors/gateway/retention.ts';
 import type { FailedRecord, JobRunDelta } from '../../actors/storage/contract.ts';
+import { VirtualClock } from '../../runtime/virtual-seams.ts';
 import { type TestScope, testDatabase } from '../support/database.ts';
 import { jobRows, storageFixture } from '../support/storage-fixture.ts';
 
@@ -26,8 +28,9 @@ async function setup(t: TestScope) {
   const database = await testDatabase(t);
   const storage = storageFixture(database);
   const drained: string[] = [];
+  const postgres = database.open();
   const jobRuns = createJobRuns({
-    postgres: database.open(),
+    postgres,
     drain: async (jobRunId) => void drained.push(jobRunId),
     log: { warn: assert.fail },
   });
@@ -38,7 +41,7 @@ async function setup(t: TestScope) {
   };
   const ask = (call: 'status' | 'deleteStatus' | 'failedRecords' | 'deleteFailedRecords', query = '', run = 'run') =>
     new Promise<Answer>((resolve) => jobRuns[call](run, new URLSearchParams(query), resolve));
-  return { jobRuns, commit, ask, drained };
+  return { jobRuns, commit, ask, drained, postgres };
 }
 
 const drain = (jobRuns: JobRuns, run: string) => new Promise<Answer>((resolve) => jobRuns.drain(run, resolve));
@@ -98,6 +101,21 @@ test('pages of failed records leave out none, whatever order the record ids have
   assert.deepEqual(JSON.parse((await ask('failedRecords', '', 'unknown')).body), { id: 'unknown', tasks: [] });
   assert.equal((await ask('deleteFailedRecords')).status, 204);
   assert.deepEqual(JSON.parse((await ask('failedRecords')).body).tasks, []);
+});
+
+test('a run that has not moved for long is forgotten as a whole, one that has is kept as a whole', async (t) => {
+  const { commit, ask, postgres } = await setup(t);
+  await commit([delta('', { in: 2 }), { ...delta('', { in: 1 }), jobRunId: 'old' }]);
+  await commit([], [{ ...place('d1'), jobRunId: 'old', recordId: '1', code: 400 }]);
+  await postgres.query(`update sluice_job_run_counts set counted_at = now() - interval '2 hours'`);
+  await commit([delta('', { out: 1 })]);
+  const times = { jobStatusRetentionMs: 3_600_000, webhookFailureRetentionMs: 3_600_000 };
+  const retention = new Retention({ postgres, ...times, clock: new VirtualClock(), log: { warn: assert.fail } });
+  await retention.run();
+  assert.equal((await ask('status', '', 'old')).status, 404);
+  assert.deepEqual(JSON.parse((await ask('failedRecords', '', 'old')).body).tasks, []);
+  assert.deepEqual(JSON.parse((await ask('status')).body).tasks[0].sources[0].stats, { in: 2, out: 1, failed: 0 });
+  await retention.stop();
 });
 
 test('a drain is answered once it is in force', async (t) => {

@@ -8,6 +8,7 @@ import { jsonAnswer } from '../../actors/gateway/answers.ts';
 import { type Gateway, startGateway } from '../../actors/gateway/gateway.ts';
 import type { AnswerWith } from '../../actors/gateway/ingest.ts';
 import type { JobRuns } from '../../actors/gateway/job-runs.ts';
+import { LiveEvents } from '../../actors/gateway/live-events.ts';
 import type { WebhookFailure } from '../../actors/gateway/webhook-route.ts';
 import { EventGate } from '../../actors/services/event-gate.ts';
 import { builtInWebhookSources } from '../../actors/services/webhook-sources.ts';
@@ -31,6 +32,7 @@ export interface GatewayFixture {
   /** Workspaces over their quota. */
   fullWorkspaces: Set<string>;
   disk: { low: boolean; memoryLow: boolean };
+  live: LiveEvents;
   webhookFailures: WebhookFailure[];
   /** Calls of the job-status API. */
   asked: string[];
@@ -71,6 +73,7 @@ export async function startTestGateway(
   const database = { up: true };
   const [disk, fullWorkspaces] = [{ low: false, memoryLow: false }, new Set<string>()];
   const seams = realSeams();
+  const live = new LiveEvents(seams.clock);
   const webhookFailures: WebhookFailure[] = [];
   const asked: string[] = [];
   const turns: GatewayFixture['turns'] = { holding: false, held: [] };
@@ -95,6 +98,7 @@ export async function startTestGateway(
     ...intakeOf(disk, fullWorkspaces),
     version: '1.2.3',
     webhookSources: builtInWebhookSources(() => 'visitor'),
+    live: live,
     onWebhookFailed: (failure) => webhookFailures.push(failure),
     jobRuns: recordingJobRuns(asked),
   });
@@ -113,6 +117,7 @@ export async function startTestGateway(
     database,
     disk,
     fullWorkspaces,
+    live,
     webhookFailures,
     asked,
     turns,

@@ -21,7 +21,8 @@ test('finds every payload as it is, whatever stands around it', () => {
       assert.ok(read.ok);
       assert.deepEqual(
         read.messages.map(({ payload }) => JSON.parse(payload.toString())),
-        sent.map(({ payload }) => payload),
+        // JSON has no -0: what was sent is what its text says.
+        sent.map(({ payload }) => JSON.parse(JSON.stringify(payload))),
       );
     }),
   );
