@@ -78,6 +78,7 @@ class Load {
   #perQuarter: number[] = [];
   #withoutRetryAfter = 0;
   #beganAt = 0;
+  #endedAt = 0;
   #measuring = false;
   #ending = false;
   #open = 0;
@@ -99,10 +100,15 @@ class Load {
       this.#measuring = true;
     }, warmUpSeconds * 1000);
     const end = (): void => {
-      elapsedMs = performance.now() - this.#beganAt;
+      this.#endedAt = performance.now();
+      elapsedMs = this.#endedAt - this.#beganAt;
       cpu = cpuUsage(cpu);
       this.#measuring = false;
       this.#ending = true;
+      // Never sent: it waited for at least so long.
+      for (const dueAt of this.#due.slice(this.#nextDue)) {
+        if (this.#isMeasured(dueAt)) this.#latencies.record((this.#endedAt - dueAt) * 1000);
+      }
       for (const finish of this.#idle.splice(0)) finish(0);
     };
     setTimeout(end, (warmUpSeconds + seconds) * 1000);
@@ -172,7 +178,7 @@ class Load {
       } else this.#idle.push(send);
     };
     const reader = new HttpReader(({ head }) => {
-      this.#count(head, eventsSent, (performance.now() - dueAt) * 1000);
+      this.#count(head, eventsSent, dueAt);
       next();
     });
     socket.on('connect', next);
@@ -209,12 +215,13 @@ class Load {
     return template.messageIdOffsets.length;
   }
 
-  #count(head: string, events: number, micros: number): void {
+  #count(head: string, events: number, dueAt: number): void {
     const status = head.slice(9, 12);
+    const latencies = status === '200' ? this.#latencies : this.#refusedLatencies;
+    if (this.#isMeasured(dueAt)) latencies.record((performance.now() - dueAt) * 1000);
     if (status !== '200') {
       this.#refused[status] = (this.#refused[status] ?? 0) + 1;
       if ((status === '429' || status === '503') && !/^retry-after:/im.test(head)) this.#withoutRetryAfter += 1;
-      if (this.#measuring) this.#refusedLatencies.record(micros);
       return;
     }
     this.#eventsTotal += events;
@@ -223,7 +230,12 @@ class Load {
     this.#events += events;
     const quarter = Math.floor((performance.now() - this.#beganAt) / quarterMs);
     this.#perQuarter[quarter] = (this.#perQuarter[quarter] ?? 0) + events;
-    this.#latencies.record(micros);
+  }
+
+  /** By when it fell due, not by when it was answered: whoever still waits when the time is over waits longest. */
+  #isMeasured(dueAt: number): boolean {
+    if (this.#ending) return dueAt >= this.#beganAt && dueAt < this.#endedAt;
+    return this.#measuring && dueAt >= this.#beganAt;
   }
 }
 

@@ -16,6 +16,7 @@ import { batchOf20, ProgramSite } from './program-site.ts';
 
 const timesMax = 1.1;
 const goodKey = 'wk-good';
+const goodPath = '/good';
 const badKey = 'wk-bad';
 /** A cold program compiles: that is nobody's neighbour. */
 const settleSeconds = 3;
@@ -99,7 +100,7 @@ async function measureBeside(run: NoisyRun, kind: string, result: Result): Promi
   if (neighbour === undefined || seen === undefined) throw new Error(`expected ${kind} to be a neighbour`);
   const { options: chosen } = run;
   const site = await ProgramSite.start(run, (url) => [
-    source('good', goodKey, `${url}/good`),
+    source('good', goodKey, url + goodPath),
     source('bad', badKey, url + neighbour.path),
   ]);
   result.settings = site.durability;
@@ -110,13 +111,14 @@ async function measureBeside(run: NoisyRun, kind: string, result: Result): Promi
       ? Promise.resolve()
       : site.load({ writeKeys: [badKey], seconds: badSeconds, ...neighbour.load });
   const good = { writeKeys: [goodKey], ratePerSecond: chosen.ratePerSecond };
-  await site.load({ ...good, seconds: settleSeconds });
-  // What came before does not count: the report starts anew.
-  const warmUp = await site.report();
+  // Everything of the good one is waited for, before and after: what arrives late is what this is about.
+  const settled = await site.load({ ...good, seconds: settleSeconds });
+  const warmUp = await site.arrivals(settled.eventsTotal, goodPath);
   const answer = await site.load({ ...good, seconds: chosen.seconds });
-  const report = await site.report();
+  const reports = await site.arrivals(answer.eventsTotal, goodPath);
   await beside;
-  const delivered = new LatencyHistogram(report.byPath['/good']?.latencyCounts ?? new LatencyHistogram().counts);
+  const delivered = new LatencyHistogram();
+  for (const { byPath } of reports) delivered.add(byPath[goodPath]?.latencyCounts ?? []);
   const accepted = new LatencyHistogram(answer.latencyCounts);
   seen.accept.add(accepted.counts);
   seen.delivery.add(delivered.counts);
@@ -125,8 +127,12 @@ async function measureBeside(run: NoisyRun, kind: string, result: Result): Promi
   const refused = Object.values(answer.refused).reduce((sum, requests) => sum + requests, 0);
   const faults = refused === 0 ? [] : [`${refused} requests of the good one were refused`];
   // What is tried again on purpose is no disorder; only the good one is looked at.
-  const ofGood = (text: string): boolean => text.startsWith('/good ');
-  const ofGoodOne = [warmUp, report].map((one) => ({ ...one, duplicates: 0, disorder: one.disorder.filter(ofGood) }));
+  const ofGood = (text: string): boolean => text.startsWith(`${goodPath} `);
+  const ofGoodOne = [...warmUp, ...reports].map((one) => ({
+    ...one,
+    duplicates: 0,
+    disorder: one.disorder.filter(ofGood),
+  }));
   result.checks.push(
     ...[await site.ledger(), orderCheck(ofGoodOne), { name: 'the good one is never refused', faults }].map((check) => ({
       ...check,

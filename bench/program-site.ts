@@ -62,14 +62,14 @@ export class ProgramSite {
     return this.sink.ask<SinkReport>('report');
   }
 
-  /** Waits until so many events came; everything reported meanwhile, at least one. */
-  async arrivals(events: number): Promise<SinkReport[]> {
+  /** Waits until so many events came, at any path or at one; everything reported meanwhile, at least one report. */
+  async arrivals(events: number, path?: string): Promise<SinkReport[]> {
     const reports: SinkReport[] = [];
     let arrived = 0;
     const look = async (): Promise<true | undefined> => {
       const report = await this.report();
       reports.push(report);
-      arrived += report.events;
+      arrived += path === undefined ? report.events : (report.byPath[path]?.requests ?? 0);
       return arrived >= events ? true : undefined;
     };
     await pollUntil(`${events} events to arrive`, look, arrivedMs);
