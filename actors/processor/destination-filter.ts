@@ -1,8 +1,9 @@
-// Which destinations an event goes to: the switches of the configuration, the event's own `integrations` object and
-// the message types a destination supports (spec/ingest.md 4.6 and 4.8, spec/transformer-and-clients.md 7.2).
+// Which destinations an event goes to: the switches of the configuration, the event's own `integrations` object,
+// consent, and the message types and events a destination wants (spec/ingest.md 4.6 to 4.8, spec/transformer-and-clients.md 7.2).
 
 import { type EventObject, isObject } from '../destinations/destination.ts';
 import type { DestinationConfig } from '../services/workspace.ts';
+import { type ConsentRules, compileConsent, isConsentDenied } from './consent.ts';
 
 /** Codes as in spec/delivery.md 1.9: 298 is intended, 400 is a fault of the event. */
 export type FilterVerdict = { code: 298 | 400; reason: string } | undefined;
@@ -14,24 +15,48 @@ export interface CompiledFilter {
   readonly displayName: string;
   /** Lower case; undefined: every type. */
   readonly types: ReadonlySet<string> | undefined;
+  /** Undefined: no consent is needed. */
+  readonly consent: ConsentRules | undefined;
+  /** In hybrid mode, the types that come through us, lower case; undefined: every type. */
+  readonly hybridTypes: ReadonlySet<string> | undefined;
+  /** Names of the events that count as conversions, and no others pass; undefined: every event. */
+  readonly conversions: ReadonlySet<string> | undefined;
 }
 
-export function compileFilter(destination: DestinationConfig): CompiledFilter {
+/** `sourceType` as in the source's definition: destinations in hybrid mode filter by it. */
+export function compileFilter(destination: DestinationConfig, sourceType = ''): CompiledFilter {
   return {
     off: switchedOff(destination),
     displayName: destination.destinationDefinition.displayName,
     types: supportedTypes(destination),
+    consent: compileConsent(destination),
+    hybridTypes: hybridTypes(destination, sourceType),
+    conversions: conversionsOf(destination),
   };
 }
 
 /** Undefined: the event goes to this destination. */
 export function filterEvent(filter: CompiledFilter, event: EventObject): FilterVerdict {
+  return gateEvent(filter, event) ?? filterType(filter, event);
+}
+
+/** The half that is decided before anybody has changed the event. */
+export function gateEvent(filter: CompiledFilter, event: EventObject): FilterVerdict {
   if (filter.off !== undefined) return filter.off;
   if (!isIntegrated(event.integrations, filter.displayName)) return notIntegrated;
-  if (filter.types === undefined) return undefined;
-  const type = event.type;
-  if (typeof type !== 'string' || type.trim() === '') return noType;
-  return filter.types.has(type.trim().toLowerCase()) ? undefined : unsupportedType;
+  return filter.consent !== undefined && isConsentDenied(filter.consent, event) ? consentDenied : undefined;
+}
+
+/** The half that is decided by what the event is. */
+export function filterType({ types, hybridTypes, conversions }: CompiledFilter, event: EventObject): FilterVerdict {
+  if (types === undefined && hybridTypes === undefined && conversions === undefined) return undefined;
+  const type = typeof event.type === 'string' ? event.type.trim().toLowerCase() : '';
+  if (type === '' && (types !== undefined || hybridTypes !== undefined)) return noType;
+  if (types?.has(type) === false) return unsupportedType;
+  if (hybridTypes?.has(type) === false) return sentByDevice;
+  if (conversions === undefined) return undefined;
+  if (typeof event.event !== 'string') return noName;
+  return conversions.has(event.event.trim()) ? undefined : noConversion;
 }
 
 /**
@@ -58,6 +83,24 @@ export function supportedTypes(destination: DestinationConfig): ReadonlySet<stri
   return supported;
 }
 
+/** `connectionMode` hybrid: only these types come through us, the others from the device itself. */
+function hybridTypes({ config }: DestinationConfig, sourceType: string): ReadonlySet<string> | undefined {
+  if (config.connectionMode !== 'hybrid' || !isObject(config.hybridModeCloudEventsFilter)) return undefined;
+  const own = config.hybridModeCloudEventsFilter[sourceType];
+  if (!isObject(own) || !Array.isArray(own.messageType)) return undefined;
+  return new Set(textsIn(own.messageType).map((type) => type.toLowerCase()));
+}
+
+function conversionsOf({ config }: DestinationConfig): ReadonlySet<string> | undefined {
+  if (!Array.isArray(config.listOfConversions)) return undefined;
+  const names = textsIn(config.listOfConversions.map((one) => (isObject(one) ? one.conversions : undefined)));
+  return names.length === 0 ? undefined : new Set(names);
+}
+
+function textsIn(values: readonly unknown[]): string[] {
+  return values.flatMap((value) => (typeof value === 'string' && value.trim() !== '' ? [value.trim()] : []));
+}
+
 function switchedOff(destination: DestinationConfig): FilterVerdict {
   if (!destination.enabled) return filtered('destination is disabled');
   if (!destination.isConnectionEnabled) return filtered('connection is disabled');
@@ -71,4 +114,8 @@ function filtered(reason: string): FilterVerdict {
 
 const notIntegrated = filtered('excluded by the integrations object');
 const unsupportedType = filtered('message type is not supported by the destination');
+const consentDenied = filtered('the user has denied consent');
+const sentByDevice = filtered('message type is sent by the device in hybrid mode');
+const noConversion = filtered('the event is not among the conversions');
+const noName: FilterVerdict = { code: 400, reason: 'event name is missing' };
 const noType: FilterVerdict = { code: 400, reason: 'message type is missing' };

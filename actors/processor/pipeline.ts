@@ -30,10 +30,17 @@ export interface PipelineContext {
 interface Refusal {
   code: number;
   reason: string;
+  stage: ProcessorStage;
 }
 
+/** Where in the processor an event ended, named as in the field (spec/ingest.md 4.13). */
+type ProcessorStage = 'preprocess' | 'dedup' | 'event_filter' | 'dest_transformer' | 'store';
+
 /** How an event ends that goes nowhere. */
-type End = Refusal & ({ state: 'aborted'; kind: 'aborted' } | { state: 'filtered'; kind: 'deduplicated' });
+type End = { code: number; told: Record<string, unknown> } & (
+  | { state: 'aborted'; kind: 'aborted' }
+  | { state: 'filtered'; kind: 'deduplicated' }
+);
 
 /** One job for one destination, ready to be written. */
 interface RoutedJob {
@@ -51,7 +58,7 @@ const drained = 410;
 const tooLarge = 413;
 const closingBrace = 0x7d;
 /** Intended, as in spec/delivery.md 1.9. */
-const duplicate: Refusal = { code: 298, reason: 'duplicate' };
+const duplicate: Refusal = { code: 298, reason: 'duplicate', stage: 'dedup' };
 
 /** What a run over some jobs made: goes into one commit. */
 export class PipelineBatch {
@@ -98,13 +105,17 @@ export class PipelineBatch {
     this.#finished.push({ jobId: job.jobId, afterId, status: event.status });
   }
 
-  abort(handed: HandedJob, sourceId: string, refusal: Refusal, nowMs: number): void {
-    this.#end(handed, sourceId, { state: 'aborted', kind: 'aborted', ...refusal }, nowMs);
+  /** `configVersion`: of the configuration that the event was processed by. */
+  abort(handed: HandedJob, sourceId: string, refusal: Refusal & { configVersion: number }, nowMs: number): void {
+    const { reason, stage, configVersion } = refusal;
+    const told = { reason, stage, configVersion };
+    this.#end(handed, sourceId, { state: 'aborted', kind: 'aborted', code: refusal.code, told }, nowMs);
   }
 
   /** Its source has sent it before. */
   deduplicate(handed: HandedJob, sourceId: string, nowMs: number): void {
-    this.#end(handed, sourceId, { state: 'filtered', kind: 'deduplicated', ...duplicate }, nowMs);
+    const { code, reason } = duplicate;
+    this.#end(handed, sourceId, { state: 'filtered', kind: 'deduplicated', code, told: { reason } }, nowMs);
   }
 
   /** Everything for the commit; the batch keeps only the jobs, in case it must be done again. */
@@ -126,7 +137,7 @@ export class PipelineBatch {
     const run = jobRunOf(readParameters(job.parameters));
     this.#ledger.add(job.receivedAtMs, sourceId, '', end.kind, run, end.code);
     this.jobs.push(handed);
-    const status = statusOf(job, end.state, end.code, { reason: end.reason }, nowMs);
+    const status = statusOf(job, end.state, end.code, end.told, nowMs);
     this.#finished.push({ jobId: job.jobId, afterId, status });
   }
 }
@@ -147,7 +158,8 @@ export function processJob(handed: HandedJob, batch: PipelineBatch, context: Pip
   const parameters = readParameters(job.parameters);
   const sourceId = parameters?.source_id ?? '';
   if (parameters === undefined) {
-    batch.abort(handed, '', { code: unreadable, reason: 'parameters are not a JSON object' }, context.nowMs);
+    const reason = 'parameters are not a JSON object';
+    abort(handed, '', { code: unreadable, reason, stage: 'preprocess' }, batch, context);
     return;
   }
   try {
@@ -157,7 +169,7 @@ export function processJob(handed: HandedJob, batch: PipelineBatch, context: Pip
     else batch.succeed(handed, event);
   } catch (error) {
     const reason = `the event cannot be processed: ${error instanceof Error ? error.name : 'unknown'}`;
-    abort(handed, sourceId, { code: unreadable, reason }, batch, context);
+    abort(handed, sourceId, { code: unreadable, reason, stage: 'preprocess' }, batch, context);
   }
 }
 
@@ -169,13 +181,21 @@ function abort(
   context: PipelineContext,
 ): void {
   context.dedup.giveBack(batch.claims, handed.job.jobId);
-  batch.abort(handed, sourceId, refusal, context.nowMs);
+  const configVersion = context.workspace.snapshot.version;
+  batch.abort(handed, sourceId, { ...refusal, configVersion }, context.nowMs);
 }
 
 /** For a job whose results Postgres refused: it alone, aborted. */
-export function abortRefused(handed: HandedJob, batch: PipelineBatch, reason: string, nowMs: number): void {
+export function abortRefused(
+  handed: HandedJob,
+  batch: PipelineBatch,
+  reason: string,
+  { workspace, nowMs }: Pick<PipelineContext, 'workspace' | 'nowMs'>,
+): void {
   const sourceId = readParameters(handed.job.parameters)?.source_id ?? '';
-  batch.abort(handed, sourceId, { code: unreadable, reason: `storage refused the results: ${reason}` }, nowMs);
+  const told = `storage refused the results: ${reason}`;
+  const configVersion = workspace.snapshot.version;
+  batch.abort(handed, sourceId, { code: unreadable, reason: told, stage: 'store', configVersion }, nowMs);
 }
 
 function processEvent(
@@ -185,11 +205,11 @@ function processEvent(
   context: PipelineContext,
 ): ProcessedEvent | Refusal {
   const source = context.workspace.sourceById(parameters.source_id);
-  if (source === undefined) return { code: drained, reason: 'source not found' };
+  if (source === undefined) return { code: drained, reason: 'source not found', stage: 'preprocess' };
   if (!context.dedup.claim(claims, job, source, parameters)) return duplicate;
   const payload = bufferOver(job.payload);
   const event = parseEvent(payload);
-  if (event === undefined) return { code: unreadable, reason: 'payload is not a JSON object' };
+  if (event === undefined) return { code: unreadable, reason: 'payload is not a JSON object', stage: 'preprocess' };
   if (!context.tracing.enabled) return fanOut(job, payload, event, parameters, source, context);
   const span = context.tracing.start('processor.process', { traceparent: parameters.traceparent, kind: 'consumer' });
   try {
@@ -225,12 +245,13 @@ function fanOut(
       continue;
     }
     if (verdict !== undefined) {
-      result.aborted.push({ destinationId, ...verdict });
+      result.aborted.push({ destinationId, ...verdict, stage: 'event_filter' });
       continue;
     }
     const transformed = transform(route, event, source.id, job);
     if (transformed.kind === 'filtered') result.filtered.push(destinationId);
-    else if (transformed.kind === 'aborted') result.aborted.push({ destinationId, ...transformed });
+    else if (transformed.kind === 'aborted')
+      result.aborted.push({ destinationId, ...transformed, stage: 'dest_transformer' });
     else {
       if (transformed.body === 'event') eventBytes ??= encodeEvent(payload, event, changes);
       const body = transformed.body === 'event' ? (eventBytes ?? []) : [transformed.body];
@@ -239,11 +260,18 @@ function fanOut(
       result.routed.push({ route, parameters: text, body });
     }
   }
-  if (bytes > eventRowsBytesMax)
-    return { code: tooLarge, reason: 'the event is too large for all of its destinations' };
+  if (bytes > eventRowsBytesMax) {
+    return { code: tooLarge, reason: 'the event is too large for all of its destinations', stage: 'store' };
+  }
   if (result.aborted.length > 0) {
-    const destinations = result.aborted.map(({ destinationId, code, reason }) => ({ destinationId, code, reason }));
-    result.status = statusOf(job, 'succeeded', 200, { aborted: destinations }, context.nowMs);
+    const aborted = result.aborted.map(({ destinationId, code, reason, stage }) => ({
+      destinationId,
+      code,
+      reason,
+      stage,
+    }));
+    const configVersion = context.workspace.snapshot.version;
+    result.status = statusOf(job, 'succeeded', 200, { aborted, configVersion }, context.nowMs);
   }
   return result;
 }

@@ -249,7 +249,7 @@ export class Processor {
     }
     if (jobs.length === 1) {
       const batch = new PipelineBatch(0);
-      abortRefused(first, batch, reason, this.#context.clock.nowMs());
+      abortRefused(first, batch, reason, this.#pipelineContext());
       this.#commit(batch, { isPiece: true, isAbort: true });
       return;
     }

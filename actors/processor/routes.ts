@@ -37,7 +37,7 @@ export class RouteTable {
         const ids = { source_id: source.id, destination_id: destination.id, workspace_id: source.workspaceId };
         return {
           destinationId: destination.id,
-          filter: compileFilter(destination),
+          filter: compileFilter(destination, source.sourceDefinition.type),
           destination: compileDestination(destination),
           shards: this.#splits.shardsOf(routerPartition(this.#isolation, source.workspaceId, destination.id)),
           parametersPrefix: JSON.stringify(ids).slice(0, -1),

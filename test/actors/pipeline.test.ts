@@ -152,7 +152,8 @@ test('a destination that cannot be sent to aborts its share and tells why; the o
   const [status] = results.statuses;
   assert.equal(status?.state, 'succeeded');
   assert.deepEqual(JSON.parse(status?.response ?? ''), {
-    aborted: [{ destinationId: 'bad', code: 400, reason: 'webhookUrl is missing' }],
+    aborted: [{ destinationId: 'bad', code: 400, reason: 'webhookUrl is missing', stage: 'dest_transformer' }],
+    configVersion: 1,
   });
 });
 
@@ -170,7 +171,10 @@ test('an event that cannot be processed is aborted with its reason, and counted'
     assert.deepEqual(results.runs, []);
     assert.deepEqual(results.jobs, []);
     const [status] = results.statuses;
-    assert.deepEqual([status?.state, status?.code, JSON.parse(status?.response ?? '')], ['aborted', code, { reason }]);
+    assert.deepEqual(
+      [status?.state, status?.code, JSON.parse(status?.response ?? '')],
+      ['aborted', code, { reason, stage: 'preprocess', configVersion: 1 }],
+    );
     assert.deepEqual(countsOf(results), [`${sourceId}/ aborted 1`]);
   }
 });
@@ -236,8 +240,16 @@ test('results that storage refuses become one aborted event with the reason', ()
     parameters: JSON.stringify(gatewayParameters),
     payload: Buffer.from('{}'),
   };
-  abortRefused({ job, afterId: 8, again: false, status: undefined }, batch, 'bad text (22021)', receivedAtMs);
+  const workspace = new WorkspaceIndex(makeSnapshot([], 4));
+  abortRefused({ job, afterId: 8, again: false, status: undefined }, batch, 'bad text (22021)', {
+    workspace,
+    nowMs: receivedAtMs,
+  });
   const results = batch.takeResults();
   assert.deepEqual(countsOf(results), ['src/ aborted 1']);
-  assert.match(results.statuses[0]?.response ?? '', /storage refused the results: bad text \(22021\)/);
+  assert.deepEqual(JSON.parse(results.statuses[0]?.response ?? ''), {
+    reason: 'storage refused the results: bad text (22021)',
+    stage: 'store',
+    configVersion: 4,
+  });
 });

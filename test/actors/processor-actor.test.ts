@@ -105,7 +105,7 @@ test('events of a source that is gone are aborted with the reason, not lost sile
   const aborted = run.storage.inState('gw', 'aborted');
   assert.deepEqual(
     aborted.map(({ status }) => status?.response),
-    Array(2).fill('{"reason":"source not found"}'),
+    Array(2).fill('{"reason":"source not found","stage":"preprocess","configVersion":1}'),
   );
   assert.equal(run.storage.counted('aborted', 'src', ''), 2);
 });
