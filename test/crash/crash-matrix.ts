@@ -110,7 +110,8 @@ function planRounds(reached: Reached, options: MatrixOptions): Round[] {
         const others = phases.filter((phase) => phase !== 'first' && counts.has(phase));
         const possible: Phase[] = others.length > 0 ? others : ['first'];
         const phase = possible[random.integer(possible.length)] ?? 'run';
-        const occurrence = 1 + random.integer(Math.min(occurrenceMax, Math.ceil((counts.get(phase) ?? 1) / 2)));
+        const occurrence =
+          1 + random.integer(Math.min(occurrenceMax, Math.ceil((counts.get(phase) ?? 1) / (phase === 'run' ? 2 : 4))));
         if (options.wanted(point)) ofKind.push({ point, kind, phase, occurrence });
       }
     }

@@ -11,7 +11,7 @@ const roundsOfEachKind = 52;
 /** By the day, so that a week of builds sees more than one build; printed when it fails. */
 const seed = Math.floor(Date.now() / 86_400_000);
 
-test('no crash at any point loses, doubles or reorders what was acknowledged', { timeout: 300_000 }, async (t) => {
+test('no crash at any point loses, doubles or reorders what was acknowledged', { timeout: 600_000 }, async (t) => {
   const { played, missed, faults } = await runMatrix({
     kinds: ['self', 'postgres'],
     wanted: () => true,
