@@ -30,6 +30,7 @@ import {
   transformerSettings,
 } from './settings/services.ts';
 import { storageSettings } from './settings/storage.ts';
+import { transformationSettings } from './settings/transformations.ts';
 
 export const settingsSchema = defineConfig(
   {
@@ -50,6 +51,7 @@ export const settingsSchema = defineConfig(
     processor: processorSettings,
     dedup: dedupSettings,
     router: routerSettings,
+    transformations: transformationSettings,
     egress: egressSettings,
     drain: drainSettings,
     log: logSettings,

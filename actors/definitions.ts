@@ -8,6 +8,8 @@ import { routerDefinition } from './router/router-actor.ts';
 import { leaseKind, storageKind } from './storage/contract.ts';
 import { leaseDefinition } from './storage/lease-actor.ts';
 import { storageDefinition } from './storage/storage-actor.ts';
+import { transformationKind } from './transformations/contract.ts';
+import { transformationDefinition } from './transformations/transformation-actor.ts';
 
 /** Roles of the threads: see design section 7.1. */
 export const roles: Readonly<Record<string, string>> = {
@@ -16,6 +18,7 @@ export const roles: Readonly<Record<string, string>> = {
   [leaseKind]: 'storage',
   processor: 'actors',
   router: 'actors',
+  [transformationKind]: 'sandbox',
 };
 
 /** The definitions a thread of `role` hosts. */
@@ -25,6 +28,8 @@ export function definitionsFor(role: string, environment: Environment): ActorDef
       return [storageDefinition(environment), leaseDefinition(environment)];
     case 'actors':
       return [processorDefinition(environment), routerDefinition(environment)];
+    case 'sandbox':
+      return [transformationDefinition(environment)];
     default:
       return [];
   }

@@ -72,6 +72,8 @@ export interface RouterParameters {
   /** JSON text of the event's `recordId`; only of events that belong to a job run. */
   record_id?: string;
   traceparent?: string;
+  /** 1 and up: a transformation made several jobs of one event for this destination, and this is not the first. */
+  copy?: number;
   request: RequestDescriptor;
 }
 

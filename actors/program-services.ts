@@ -18,7 +18,7 @@ import {
 import type { BackendConfig } from './services/backend-config.ts';
 import { type ServiceStatus, Services } from './services/service-health.ts';
 import type { StarterReceiver } from './services/starter-receiver.ts';
-import { WorkspaceHolder, type WorkspaceSnapshot } from './services/workspace.ts';
+import { type SourceConfig, WorkspaceHolder, type WorkspaceSnapshot } from './services/workspace.ts';
 import { WorkspaceBroadcast } from './services/workspace-broadcast.ts';
 import type { WorkspaceSetChange } from './services/workspace-set.ts';
 
@@ -38,6 +38,7 @@ export class ProgramServices {
   #events: EventServices | undefined;
   #workspace: OpenedWorkspace | undefined;
   #broadcast: WorkspaceBroadcast | undefined;
+  #runtime: Runtime | undefined;
 
   constructor(parts: ProgramServicesOptions) {
     this.#parts = parts;
@@ -112,6 +113,14 @@ export class ProgramServices {
     // A version that came in between is newer than what the threads were started with.
     if (this.config !== undefined) await this.#broadcast.send(this.config.current, undefined);
     await this.#controls?.follow(send);
+    this.#runtime = runtime;
+    this.#startSandboxes(this.holder.current.snapshot.sources);
+  }
+
+  /** Their threads are needed from the first transformation on, and nobody waits for them. */
+  #startSandboxes(sources: readonly SourceConfig[]): void {
+    const areNeeded = sources.some(({ transformationSetup }) => transformationSetup !== undefined);
+    if (areNeeded) void this.#runtime?.startGroup('sandbox');
   }
 
   /** First step of the drain: nothing new comes from outside. */
@@ -133,6 +142,7 @@ export class ProgramServices {
 
   #publish(snapshot: WorkspaceSnapshot, change: WorkspaceSetChange | undefined): void {
     this.holder.publish(snapshot);
+    this.#startSandboxes(change?.sources ?? snapshot.sources);
     for (const problem of destinationProblems(change?.sources ?? snapshot.sources)) this.#parts.log.warn({}, problem);
     void this.#broadcast?.send(snapshot, change);
   }

@@ -198,6 +198,7 @@ class RunningProgram implements Program {
       entry: workerEntry('./thread', import.meta.url),
       groups: [
         { role: 'actors', count: settings.threads.actors },
+        { role: 'sandbox', count: settings.transformations.threads, deferred: true, expendable: true },
         { role: 'storage', count: 1, drainOnly: true },
       ],
       roles,

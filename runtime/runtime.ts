@@ -68,6 +68,8 @@ export interface Runtime {
    */
   broadcast(topic: string, value: unknown, lasting?: unknown): Promise<void>;
   pin(address: ActorAddress, threadId: number): Promise<void>;
+  /** Starts the threads of a group that was declared `deferred`; a no-op when they are there. */
+  startGroup(role: string): Promise<void>;
   stats(): Promise<RuntimeStats>;
   /** Stops all actors, group by group. Idempotent; a later call can only bring the deadline nearer. */
   drain(options: { deadlineMs: number }): Promise<DrainOutcome>;
@@ -133,6 +135,10 @@ class ThreadedRuntime implements Runtime {
 
   pin(address: ActorAddress, threadId: number): Promise<void> {
     return this.#pool.pin(address, threadId);
+  }
+
+  startGroup(role: string): Promise<void> {
+    return this.#pool.startGroup(role);
   }
 
   async stats(): Promise<RuntimeStats> {

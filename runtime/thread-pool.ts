@@ -34,13 +34,15 @@ export interface ThreadPoolOptions {
 }
 
 export class ThreadPool {
-  readonly slots: readonly Slot[];
+  readonly slots: Slot[] = [];
   /** In drain order. */
   readonly groups: readonly ThreadGroup[];
   readonly links = new ThreadLinks();
   readonly #options: ThreadPoolOptions;
   readonly #broadcasts = new Map<string, unknown>();
   readonly #keepAlive: MessageChannel;
+  /** Placed from the beginning, so that starting them moves no actor; until then they are as good as lost. */
+  readonly #deferred: { threadId: number; group: ThreadGroup }[] = [];
   #table: PlacementTable;
   #history: FailureHistory | undefined;
   #checks: Timer | undefined;
@@ -57,10 +59,12 @@ export class ThreadPool {
     this.groups = options.groups;
     this.#keepAlive = holdProcess();
     const groups = options.groups.flatMap((group) => new Array<ThreadGroup>(group.count).fill(group));
-    this.slots = groups.map((group, index) => this.#createSlot(index + 1, group));
     const threadsByRole: Record<string, number[]> = { [mainRole]: [mainThreadId] };
-    for (const { group, threadId } of this.slots) {
+    for (const [index, group] of groups.entries()) {
+      const threadId = index + 1;
       threadsByRole[group.role] = [...(threadsByRole[group.role] ?? []), threadId];
+      if (group.deferred === true) this.#deferred.push({ threadId, group });
+      else this.slots.push(this.#createSlot(threadId, group));
     }
     this.#table = { epoch: 1, threadsByRole, pins: {} };
     this.#mover = new Mover(
@@ -98,6 +102,16 @@ export class ThreadPool {
     this.#started = true;
     this.#checkLater();
     if (this.groups.some(mayShare)) this.#rebalancer.start();
+  }
+
+  /** Starts the threads of a deferred group, once. One that does not come up is tried again like any lost thread. */
+  async startGroup(role: string): Promise<void> {
+    const due = this.#ending ? [] : this.#deferred.filter(({ group }) => group.role === role);
+    if (due.length === 0) return;
+    this.#deferred.splice(0, this.#deferred.length, ...this.#deferred.filter(({ group }) => group.role !== role));
+    const slots = due.map(({ threadId, group }) => this.#createSlot(threadId, group));
+    this.slots.push(...slots);
+    await Promise.allSettled(slots.map((slot) => this.#bringUp(slot, slot.thread)));
   }
 
   /** Resolves when every live thread applied it. Threads that come later get `lasting` before their actors start. */
@@ -208,6 +222,12 @@ export class ThreadPool {
     const { seams, tuning, log, onFatal } = this.#options;
     const facts = { nowMs: seams.clock.monotonicMs(), isEnvironment: false, chance: seams.random.next() };
     const verdict = judgeFailure(this.#history, tuning.supervision, facts);
+    if (slot.group.expendable === true) {
+      log.error({ ...loss }, 'lost a thread for code of others, starting it again');
+      if (slot.spare !== undefined) this.#respawn(slot, loss);
+      else seams.clock.setTimer(tuning.supervision.minBackoffMs, () => this.#respawn(slot, loss));
+      return;
+    }
     if (verdict.action !== 'restart') {
       log.error({ ...loss }, 'lost threads too often');
       this.beginEnd();

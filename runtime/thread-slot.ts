@@ -13,6 +13,10 @@ export interface ThreadGroup {
   /** Hosts native storage: drained, never terminated before the deadline; a stall only alarms. */
   drainOnly?: boolean;
   heapMbMax?: number;
+  /** Its threads are started by `startGroup`, not with the others: what few installations need costs the others nothing. */
+  deferred?: boolean;
+  /** Runs what nobody vouches for: however often its threads are lost, the others go on. */
+  expendable?: boolean;
 }
 
 /** How threads are watched and respawned; every figure has a default. */

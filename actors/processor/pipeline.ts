@@ -3,7 +3,7 @@
 // cannot be processed is aborted with a reason and its neighbours go on.
 
 import type { Tracing } from '../../runtime/index.ts';
-import { type EventObject, isObject } from '../destinations/destination.ts';
+import type { EventObject } from '../destinations/destination.ts';
 import { visitorOf } from '../isolation.ts';
 import type { GatewayParameters, Job } from '../job.ts';
 import type { SourceConfig, WorkspaceIndex } from '../services/workspace.ts';
@@ -14,9 +14,11 @@ import { type JobRunOfEvent, jobRunOf, LedgerTally } from '../storage/ledger-tal
 import type { HandedJob, Results } from '../storage/partition-session.ts';
 import type { Dedup } from './dedup.ts';
 import { DedupClaims } from './dedup-claims.ts';
-import { filterEvent } from './destination-filter.ts';
+import { filterEvent, gateEvent } from './destination-filter.ts';
+import { encodeEvent, parseEvent, readParameters } from './event-text.ts';
 import type { Route, RouteTable } from './routes.ts';
 import { fixTimestamps } from './timestamps.ts';
+import { type TransformAnswers, transformedCopies } from './transformed-copies.ts';
 
 export interface PipelineContext {
   readonly workspace: WorkspaceIndex;
@@ -24,6 +26,8 @@ export interface PipelineContext {
   readonly tracing: Tracing;
   readonly nowMs: number;
   readonly dedup: Pick<Dedup, 'claim' | 'giveBack'>;
+  /** What customers' code made of events, for the destinations that have some (user-transforms.ts). */
+  readonly answers?: TransformAnswers;
 }
 
 /** Why an event ends here. Codes as in spec/delivery.md 1.9. */
@@ -34,7 +38,7 @@ interface Refusal {
 }
 
 /** Where in the processor an event ended, named as in the field (spec/ingest.md 4.13). */
-type ProcessorStage = 'preprocess' | 'dedup' | 'event_filter' | 'dest_transformer' | 'store';
+type ProcessorStage = 'preprocess' | 'dedup' | 'event_filter' | 'user_transformer' | 'dest_transformer' | 'store';
 
 /** How an event ends that goes nowhere. */
 type End = { code: number; told: Record<string, unknown> } & (
@@ -56,7 +60,6 @@ const recordIdCharactersMax = 512;
 const unreadable = 400;
 const drained = 410;
 const tooLarge = 413;
-const closingBrace = 0x7d;
 /** Intended, as in spec/delivery.md 1.9. */
 const duplicate: Refusal = { code: 298, reason: 'duplicate', stage: 'dedup' };
 
@@ -163,7 +166,7 @@ export function processJob(handed: HandedJob, batch: PipelineBatch, context: Pip
     return;
   }
   try {
-    const event = processEvent(job, parameters, batch.claims, context);
+    const event = processEvent(handed, parameters, batch.claims, context);
     if (event === duplicate) batch.deduplicate(handed, sourceId, context.nowMs);
     else if ('reason' in event) abort(handed, sourceId, event, batch, context);
     else batch.succeed(handed, event);
@@ -199,35 +202,37 @@ export function abortRefused(
 }
 
 function processEvent(
-  job: Job,
+  handed: HandedJob,
   parameters: GatewayParameters,
   claims: DedupClaims,
   context: PipelineContext,
 ): ProcessedEvent | Refusal {
+  const { job } = handed;
   const source = context.workspace.sourceById(parameters.source_id);
   if (source === undefined) return { code: drained, reason: 'source not found', stage: 'preprocess' };
   if (!context.dedup.claim(claims, job, source, parameters)) return duplicate;
   const payload = bufferOver(job.payload);
   const event = parseEvent(payload);
   if (event === undefined) return { code: unreadable, reason: 'payload is not a JSON object', stage: 'preprocess' };
-  if (!context.tracing.enabled) return fanOut(job, payload, event, parameters, source, context);
+  if (!context.tracing.enabled) return fanOut(handed, payload, event, parameters, source, context);
   const span = context.tracing.start('processor.process', { traceparent: parameters.traceparent, kind: 'consumer' });
   try {
     const traced = span.traceparent === undefined ? parameters : { ...parameters, traceparent: span.traceparent };
-    return fanOut(job, payload, event, traced, source, context);
+    return fanOut(handed, payload, event, traced, source, context);
   } finally {
     span.end();
   }
 }
 
 function fanOut(
-  job: Job,
+  handed: HandedJob,
   payload: Buffer,
   event: EventObject,
   parameters: GatewayParameters,
   source: SourceConfig,
   context: PipelineContext,
 ): ProcessedEvent | Refusal {
+  const { job } = handed;
   const changes = fixTimestamps(event, job.receivedAtMs);
   const run = parameters.source_job_run_id === undefined ? undefined : runOf(event, parameters);
   const suffix = parametersSuffix(event, parameters, run);
@@ -235,29 +240,35 @@ function fanOut(
   const result: ProcessedEvent = { sourceId: source.id, run, routed: [], filtered: [], aborted: [], status: undefined };
   let eventBytes: readonly Uint8Array[] | undefined;
   let bytes = 0;
+  const deliver = (route: Route, content: EventObject, own: Uint8Array | undefined, copy = 0): void => {
+    const transformed = transform(route, content, source.id, job);
+    if (transformed.kind === 'filtered') result.filtered.push(route.destinationId);
+    else if (transformed.kind === 'aborted')
+      result.aborted.push({ destinationId: route.destinationId, ...transformed, stage: 'dest_transformer' });
+    else {
+      if (transformed.body === 'event' && own === undefined) eventBytes ??= encodeEvent(payload, event, changes);
+      const body = transformed.body !== 'event' ? [transformed.body] : own !== undefined ? [own] : (eventBytes ?? []);
+      for (const piece of body) bytes += piece.byteLength;
+      const copyText = copy === 0 ? '' : `,"copy":${copy}`;
+      const text = `${route.parametersPrefix}${suffix}${copyText},"request":${transformed.request}}`;
+      result.routed.push({ route, parameters: text, body });
+    }
+  };
   for (const route of context.routes.routesOf(source)) {
-    const { destinationId } = route;
+    const { destinationId, transformation } = route;
     // Reverse ETL means one destination: for the others the event does not exist.
     if (only !== undefined && only !== destinationId) continue;
-    const verdict = filterEvent(route.filter, event);
-    if (verdict?.code === 298) {
-      result.filtered.push(destinationId);
-      continue;
-    }
-    if (verdict !== undefined) {
-      result.aborted.push({ destinationId, ...verdict, stage: 'event_filter' });
-      continue;
-    }
-    const transformed = transform(route, event, source.id, job);
-    if (transformed.kind === 'filtered') result.filtered.push(destinationId);
-    else if (transformed.kind === 'aborted')
-      result.aborted.push({ destinationId, ...transformed, stage: 'dest_transformer' });
+    const verdict = transformation === undefined ? filterEvent(route.filter, event) : gateEvent(route.filter, event);
+    if (verdict?.code === 298) result.filtered.push(destinationId);
+    else if (verdict !== undefined) result.aborted.push({ destinationId, ...verdict, stage: 'event_filter' });
+    else if (transformation === undefined) deliver(route, event, undefined);
     else {
-      if (transformed.body === 'event') eventBytes ??= encodeEvent(payload, event, changes);
-      const body = transformed.body === 'event' ? (eventBytes ?? []) : [transformed.body];
-      for (const piece of body) bytes += piece.byteLength;
-      const text = `${route.parametersPrefix}${suffix},"request":${transformed.request}}`;
-      result.routed.push({ route, parameters: text, body });
+      const copies = transformedCopies(route, context.answers?.get(handed)?.get(destinationId));
+      for (const refusal of copies.refused) {
+        if (refusal.code === 298) result.filtered.push(destinationId);
+        else result.aborted.push({ destinationId, ...refusal, stage: 'user_transformer' });
+      }
+      for (const [copy, { event: made, bytes: own }] of copies.events.entries()) deliver(route, made, own, copy);
     }
   }
   if (bytes > eventRowsBytesMax) {
@@ -288,20 +299,6 @@ function transform(route: Route, event: EventObject, sourceId: string, job: Job)
   }
 }
 
-/** The event's bytes as they are when it only got new fields: they are spliced in before its closing brace. */
-export function encodeEvent(
-  payload: Buffer,
-  event: EventObject,
-  changes: { added: readonly string[]; rewritten: boolean },
-): readonly Uint8Array[] {
-  if (changes.rewritten) return [Buffer.from(JSON.stringify(event))];
-  if (changes.added.length === 0) return [payload];
-  const end = payload.lastIndexOf(closingBrace);
-  const fields = changes.added.map((name) => `${JSON.stringify(name)}:${JSON.stringify(event[name])}`).join(',');
-  const isEmpty = Object.keys(event).length === changes.added.length;
-  return [payload.subarray(0, end), Buffer.from(`${isEmpty ? '' : ','}${fields}}`)];
-}
-
 /** The part of RouterParameters that differs by event: `,"event_name":…`. */
 function parametersSuffix(event: EventObject, parameters: GatewayParameters, ofRun: JobRunOfEvent | undefined): string {
   const name = event.event;
@@ -317,10 +314,6 @@ function parametersSuffix(event: EventObject, parameters: GatewayParameters, ofR
   return suffix;
 }
 
-let lastText = '';
-let lastParameters: GatewayParameters | undefined;
-
-/** Events of one client have the same parameters, and often come in a row: they are parsed once, and never changed. */
 function runOf(event: EventObject, parameters: GatewayParameters): JobRunOfEvent | undefined {
   return jobRunOf({ ...parameters, record_id: recordIdOf(event) });
 }
@@ -330,37 +323,6 @@ function recordIdOf(event: EventObject): string {
   if (event.recordId === undefined) return '';
   const text = JSON.stringify(event.recordId);
   return text.length > recordIdCharactersMax ? '' : text;
-}
-
-function readParameters(text: string): GatewayParameters | undefined {
-  if (text !== lastText) {
-    lastParameters = parseParameters(text);
-    lastText = text;
-  }
-  return lastParameters;
-}
-
-function parseParameters(text: string): GatewayParameters | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isGatewayParameters(value) ? Object.freeze(value) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The gateway wrote them: what the pipeline needs is looked at, the rest is passed on. */
-function isGatewayParameters(value: unknown): value is GatewayParameters {
-  return isObject(value) && typeof value.source_id === 'string';
-}
-
-function parseEvent(payload: Buffer): EventObject | undefined {
-  try {
-    const value: unknown = JSON.parse(payload.toString('utf8'));
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function statusOf(

@@ -7,12 +7,14 @@
 //                                                  |--behind---> not tried, since the one before it was refused: a piece
 //                                                  \--lost-----> everything is forgotten, the session is opened anew
 //
+// Where a destination has customers' code, a slice first waits for what that makes of it (user-transforms.ts).
 // While commits are in flight results gather in `building`: batches grow with load and need no timer.
 // Rows are made so that Postgres takes them (text is JSON-escaped, ids were stored before), so that it needs a fault of
 // ours for a refusal to happen at all.
 
 import type { ActorContext, StopReason } from '../../runtime/index.ts';
 import type { Environment } from '../environment.ts';
+import type { WorkspaceIndex } from '../services/workspace.ts';
 import type { LedgerDelta } from '../storage/contract.ts';
 import {
   type BytesBudget,
@@ -26,6 +28,7 @@ import { Dedup, type DedupShared } from './dedup.ts';
 import { abortRefused, PipelineBatch, type PipelineContext, processJob } from './pipeline.ts';
 import type { RouteTable } from './routes.ts';
 import { SeenReader } from './seen-reader.ts';
+import { UserTransforms } from './user-transforms.ts';
 
 /** One slice: about two milliseconds of work at 25 to 30 µs per event of 1 KB. */
 const sliceJobsMax = 64;
@@ -67,11 +70,17 @@ export class Processor {
   readonly #inFlight = new Map<number, InFlight>();
   #pieces: HandedJob[][] = [];
   #continuing = false;
+  readonly #transforms: UserTransforms;
+  /** Jobs behind `building` that customers' code has to see first; none is processed before they are. */
+  #slice: { jobs: HandedJob[]; context: PipelineContext; isReady: boolean } | undefined;
+  #lookedAt: WorkspaceIndex | undefined;
+  #isTransforming = false;
 
   constructor(context: ActorContext<ProcessorMessage>, environment: Environment, shared: Shared) {
     this.#context = context;
     this.#environment = environment;
     this.#shared = shared;
+    this.#transforms = new UserTransforms(context, environment.settings.transformations.whilePaused);
     const { settings, workspace } = environment;
     this.#session = new PartitionSession(context, {
       queue: 'gw',
@@ -127,6 +136,12 @@ export class Processor {
       case 'continueProcessing':
         this.#continuing = false;
         break;
+      case 'transformAnswered':
+        if (this.#transforms.take(message) && this.#slice !== undefined) this.#slice.isReady = true;
+        break;
+      case 'transformDue':
+        if (this.#transforms.due(message.ask) && this.#slice !== undefined) this.#slice.isReady = true;
+        break;
     }
     this.#work();
   }
@@ -136,7 +151,7 @@ export class Processor {
     const isOrderly = reason !== 'restart' && reason !== 'parked';
     if (isOrderly) {
       const building = this.#building;
-      if (this.#session.isOpen && this.#pieces.length === 0 && building !== undefined) {
+      if (this.#session.isOpen && this.#pieces.length === 0 && building !== undefined && building.jobs.length > 0) {
         const results = building.takeResults();
         const reply = await this.#session.commitAndWait(results);
         if (reply?.kind === 'committed') {
@@ -159,9 +174,10 @@ export class Processor {
       this.#commitPiece();
       return;
     }
-    this.#processSlice();
+    if (this.#slice === undefined) this.#processSlice();
+    this.#finishSlice();
     this.#commitBuilding();
-    if (this.#next < this.#waiting.length && !this.#isFull() && !this.#continuing) {
+    if (this.#slice === undefined && this.#next < this.#waiting.length && !this.#isFull() && !this.#continuing) {
       this.#continuing = true;
       this.#context.pipeToSelf(Promise.resolve(), () => ({ kind: 'continueProcessing' }));
     }
@@ -172,17 +188,39 @@ export class Processor {
     const batch = this.#building ?? new PipelineBatch(this.#bytesExpected());
     this.#building = batch;
     const context = this.#pipelineContext();
+    const slice: HandedJob[] | undefined = this.#hasTransformations(context) ? [] : undefined;
     let bytes = 0;
     for (let jobs = 0; jobs < sliceJobsMax && bytes < sliceBytesMax && !this.#isFull(); jobs += 1) {
       const handed = this.#waiting[this.#next];
       if (handed === undefined) break;
       this.#next += 1;
       bytes += handed.job.payload.byteLength;
-      processJob(handed, batch, context);
+      if (slice === undefined) processJob(handed, batch, context);
+      else slice.push(handed);
     }
+    if (slice !== undefined) this.#slice = { jobs: slice, context, isReady: !this.#transforms.begin(slice, context) };
     if (this.#next < this.#waiting.length) return;
     this.#waiting = [];
     this.#next = 0;
+  }
+
+  /** By the very configuration it was transformed by: another one may want other transformations. */
+  #finishSlice(): void {
+    if (this.#slice?.isReady !== true) return;
+    const { jobs, context } = this.#slice;
+    this.#slice = undefined;
+    const batch = this.#building ?? new PipelineBatch(0);
+    this.#building = batch;
+    for (const handed of jobs) processJob(handed, batch, context);
+  }
+
+  /** Worked out once per configuration: who has no transformation pays nothing for them. */
+  #hasTransformations({ workspace }: PipelineContext): boolean {
+    if (this.#lookedAt !== workspace) {
+      this.#lookedAt = workspace;
+      this.#isTransforming = workspace.snapshot.sources.some((source) => source.transformationSetup !== undefined);
+    }
+    return this.#isTransforming;
   }
 
   #commitBuilding(): void {
@@ -280,8 +318,14 @@ export class Processor {
   #pipelineContext(): PipelineContext {
     const { workspace, telemetry } = this.#environment;
     const nowMs = this.#context.clock.nowMs();
-    const { routes } = this.#shared;
-    return { workspace: workspace.current, routes, tracing: telemetry.tracing, nowMs, dedup: this.#dedup };
+    return {
+      workspace: workspace.current,
+      routes: this.#shared.routes,
+      tracing: telemetry.tracing,
+      nowMs,
+      dedup: this.#dedup,
+      answers: this.#transforms.answers,
+    };
   }
 
   /** The session is gone: storage hands out again whatever was not committed. */
@@ -289,6 +333,8 @@ export class Processor {
     this.#waiting = [];
     this.#next = 0;
     this.#building = undefined;
+    this.#slice = undefined;
+    this.#transforms.forget();
     this.#inFlight.clear();
     this.#pieces = [];
     this.#dedup.forget();

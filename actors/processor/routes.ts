@@ -8,11 +8,14 @@ import { compileDestination } from '../destinations/registry.ts';
 import { routerPartition, Splits } from '../isolation.ts';
 import type { SourceConfig } from '../services/workspace.ts';
 import { type CompiledFilter, compileFilter } from './destination-filter.ts';
+import { type RouteTransformation, routeTransformation } from './route-transformation.ts';
 
 export interface Route {
   readonly destinationId: string;
   readonly filter: CompiledFilter;
   readonly destination: CompiledDestination;
+  /** Customers' code that events go through first. */
+  readonly transformation: RouteTransformation | undefined;
   /** Where the router has its jobs. */
   readonly shards: Shards;
   /** RouterParameters as JSON, open at the end: `{"source_id":…,"destination_id":…,"workspace_id":…`. */
@@ -39,6 +42,7 @@ export class RouteTable {
           destinationId: destination.id,
           filter: compileFilter(destination, source.sourceDefinition.type),
           destination: compileDestination(destination),
+          transformation: routeTransformation(source, destination),
           shards: this.#splits.shardsOf(routerPartition(this.#isolation, source.workspaceId, destination.id)),
           parametersPrefix: JSON.stringify(ids).slice(0, -1),
         };

@@ -85,8 +85,9 @@ function isRouterParameters(value: unknown): value is RouterParameters {
  * The same for every attempt of a job and for no other job: the gateway's id of the event and the destination. The
  * time of receipt keeps keys apart when a data folder was thrown away and ids began anew.
  */
-export function idempotencyKey(job: Job, destinationId: string): string {
-  return `${job.receivedAtMs.toString(36)}-${job.parentId}-${encodeURIComponent(destinationId)}`;
+export function idempotencyKey(job: Job, destinationId: string, copy?: number): string {
+  const key = `${job.receivedAtMs.toString(36)}-${job.parentId}-${encodeURIComponent(destinationId)}`;
+  return copy === undefined ? key : `${key}-${copy}`;
 }
 
 /** A payload is a view into all rows of its hand-out; a job that stays for long must not keep its neighbours' bytes. */

@@ -79,7 +79,7 @@ export class Sender {
         poolKey: lane.destinationId,
         request: parameters.request,
         body: job.payload,
-        idempotencyKey: idempotencyKey(job, lane.destinationId),
+        idempotencyKey: idempotencyKey(job, lane.destinationId, parameters.copy),
         traceparent: span?.traceparent ?? parameters.traceparent,
         signingKeys: this.#signingKeys(lane.destinationId),
       },

@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Limit } from './gcra.ts';
-import type { DestinationConfig, SourceConfig } from './workspace.ts';
+import type { DestinationConfig, SourceConfig, TransformationConfig, TransformationSetup } from './workspace.ts';
 
 export interface WorkspaceFault {
   /** `sources[0].destinations[2].config`; '' for the file as a whole. */
@@ -66,7 +66,7 @@ export function readWorkspace(entry: WorkspaceEntry, faults: WorkspaceFault[]): 
       const at = `${path}.destinations[${position}].workspaceId`;
       faults.push({ path: at, expected: 'the id of the workspace of its source', got: 'another id' });
     }
-    return { path, source: sourceOf(source, owner ?? '', workspace.rateLimit) };
+    return { path, source: withSetup(sourceOf(source, owner ?? '', workspace.rateLimit), workspace) };
   });
 }
 
@@ -113,6 +113,8 @@ const rateLimit = keyed({ events: count, windowMs: count })
   .nullish()
   .transform((value) => value ?? undefined);
 
+const transformationSchema = keyed({ id: optionalId, versionId: optionalId, language: optionalText, config: table });
+
 const destinationSchema = keyed({
   id: idText,
   name: optionalText,
@@ -123,6 +125,7 @@ const destinationSchema = keyed({
   isProcessorEnabled: onByDefault,
   isConnectionEnabled: onByDefault,
   destinationDefinition: keyed({ id: optionalText, name: idText, displayName: optionalText, config: table }),
+  transformations: orElse(z.array(transformationSchema), () => []),
 });
 
 const sourceSchema = keyed({
@@ -139,7 +142,16 @@ const sourceSchema = keyed({
   workspaceRateLimit: rateLimit,
 });
 
-const workspaceSchema = keyed({ workspaceId: optionalId, rateLimit, sources: z.array(sourceSchema) });
+const workspaceSchema = keyed({
+  workspaceId: optionalId,
+  rateLimit,
+  sources: z.array(sourceSchema),
+  libraries: orElse(
+    z.array(keyed({ versionId: optionalId, name: optionalText, handleName: optionalText, code: optionalText })),
+    () => [],
+  ),
+  credentials: orElse(z.record(z.string(), keyed({ key: z.string(), value: z.string() })), () => ({})),
+});
 
 function sourceOf(source: z.output<typeof sourceSchema>, workspaceId: string, ofWorkspace?: Limit): SourceConfig {
   const definition = source.sourceDefinition;
@@ -164,6 +176,43 @@ function sourceOf(source: z.output<typeof sourceSchema>, workspaceId: string, of
   };
 }
 
+function withSetup(source: SourceConfig, workspace: z.output<typeof workspaceSchema>): SourceConfig {
+  if (!source.destinations.some(({ transformations }) => transformations !== undefined)) return source;
+  const transformationSetup: TransformationSetup = {
+    libraries: workspace.libraries.map(({ versionId, name, handleName, code }) => ({
+      name: handleName ?? libraryName(name ?? ''),
+      versionId: versionId ?? '',
+      ...(code === undefined ? {} : { code }),
+    })),
+    credentials: Object.fromEntries(Object.values(workspace.credentials).map(({ key, value }) => [key, value])),
+  };
+  return { ...source, transformationSetup };
+}
+
+/** `Math tools` is imported as `mathTools`. */
+export function libraryName(name: string): string {
+  const words = name.split(/[^\p{L}\p{N}$]+/u).filter((word) => word !== '');
+  return words
+    .map((word, index) => (index === 0 ? word.charAt(0).toLowerCase() : word.charAt(0).toUpperCase()) + word.slice(1))
+    .join('');
+}
+
+function transformationOf({
+  id,
+  versionId,
+  language,
+  config,
+}: z.output<typeof transformationSchema>): TransformationConfig {
+  const code = typeof config.code === 'string' ? config.code : undefined;
+  const hash = code === undefined ? '' : createHash('sha256').update(code).digest('hex').slice(0, 16);
+  return {
+    id: id ?? versionId ?? hash,
+    versionId: versionId ?? hash,
+    language: (language ?? 'javascript').toLowerCase(),
+    ...(code === undefined ? {} : { code }),
+  };
+}
+
 function destinationOf(destination: z.output<typeof destinationSchema>, workspaceId: string): DestinationConfig {
   const definition = destination.destinationDefinition;
   return {
@@ -184,6 +233,9 @@ function destinationOf(destination: z.output<typeof destinationSchema>, workspac
       displayName: definition.displayName ?? definition.name,
       config: definition.config,
     },
+    ...(destination.transformations.length === 0
+      ? {}
+      : { transformations: destination.transformations.map(transformationOf) }),
   };
 }
 

@@ -4,6 +4,21 @@
 
 import type { Limit } from './gcra.ts';
 
+export interface TransformationConfig {
+  id: string;
+  /** '' when the configuration names none. */
+  versionId: string;
+  language: string;
+  /** Undefined: the control plane has it, by version. */
+  code?: string;
+}
+
+/** What the code of transformations may use; the same for all of a workspace. */
+export interface TransformationSetup {
+  libraries: { name: string; versionId: string; code?: string }[];
+  credentials: Record<string, string>;
+}
+
 export interface DestinationConfig {
   id: string;
   name: string;
@@ -17,6 +32,8 @@ export interface DestinationConfig {
   /** False: the connection between source and destination is switched off. */
   isConnectionEnabled: boolean;
   destinationDefinition: { id: string; name: string; displayName: string; config: Record<string, unknown> };
+  /** Absent: none. Only the first one runs. */
+  transformations?: TransformationConfig[];
 }
 
 export interface SourceConfig {
@@ -34,6 +51,8 @@ export interface SourceConfig {
   rateLimit?: Limit;
   /** Of its whole workspace; absent: the settings'. */
   workspaceRateLimit?: Limit;
+  /** Only where a destination has a transformation. */
+  transformationSetup?: TransformationSetup;
 }
 
 export interface WorkspaceSnapshot {

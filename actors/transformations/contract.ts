@@ -48,6 +48,11 @@ export interface TransformChunk {
   items: readonly TransformItem[];
 }
 
+/** Answered at once: whoever is under suspicion proves with it that nobody else holds the thread. */
+export interface TransformPing {
+  kind: 'transformPing';
+}
+
 export interface TransformReply {
   /** In the order of the items; null: not yet, ask again after `retryMs`. */
   outcomes: (TransformOutcome | null)[];

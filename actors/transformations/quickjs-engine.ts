@@ -30,6 +30,8 @@ import { preludeSource } from './sandbox-prelude.ts';
 
 /** More and a script that recurses overflows the host's stack before its own. */
 const stackBytesMax = 256 * 1024;
+/** Code is loaded once, and the first of a thread is loaded while WebAssembly itself is still being compiled. */
+const loadMsMax = 1_000;
 const wasmPackage = '@jitl/quickjs-wasmfile-release-sync';
 
 /** Of every Node; only the types of browsers describe it. */
@@ -136,14 +138,14 @@ class QuickJsSandbox implements Sandbox {
     for (const call of [...this.#pending]) this.#finish(call, this.#limited(call.items, 'crash', false));
   }
 
-  #begin(): void {
-    this.#deadlineMs = this.#host.monotonicMs() + this.#limits.cpuMs;
+  #begin(cpuMs = this.#limits.cpuMs): void {
+    this.#deadlineMs = this.#host.monotonicMs() + cpuMs;
     this.#logLengthLeft = this.#limits.logLength;
   }
 
   #openPrelude(program: SandboxProgram): QuickJSHandle {
     const context = this.#context;
-    this.#begin();
+    this.#begin(loadMsMax);
     const make = context.unwrapResult(context.evalCode(preludeSource, '<prelude>'));
     const given = [
       context.newFunction('hostLog', (text) => this.#log(context.getString(text))),
@@ -160,7 +162,7 @@ class QuickJsSandbox implements Sandbox {
 
   #load(prelude: QuickJSHandle, program: SandboxProgram): 'event' | 'batch' {
     const context = this.#context;
-    this.#begin();
+    this.#begin(loadMsMax);
     const result = context.evalCode(program.code, program.name, { type: 'module' });
     if (result.error !== undefined) throw this.#programError(result.error);
     let exports = result.value;
@@ -191,7 +193,7 @@ class QuickJsSandbox implements Sandbox {
     const reason = text.error === undefined ? context.getString(text.value) : 'it took too long or too much memory';
     this.dispose();
     if (reason.startsWith('InternalError: interrupted')) {
-      return new ProgramError(`the code does not load: it computed for more than ${this.#limits.cpuMs} ms`);
+      return new ProgramError(`the code does not load: it computed for more than ${loadMsMax} ms`);
     }
     return new ProgramError(`the code does not load: ${reason}`);
   }
@@ -253,7 +255,11 @@ class QuickJsSandbox implements Sandbox {
       if (state.type === 'fulfilled') {
         const text = this.#context.getString(state.value);
         state.value.dispose();
-        this.#finish(call, this.#answered(call.items, text));
+        // It is settled before it is judged: a verdict that spends the sandbox is about the others, too.
+        this.#pending.delete(call);
+        const result = this.#answered(call.items, text);
+        this.#pending.add(call);
+        this.#finish(call, result);
       } else if (state.type === 'rejected') {
         state.error.dispose();
         this.#finish(call, this.#limited(call.items, 'crash', false));

@@ -64,6 +64,13 @@ export interface Sandbox {
 /** Code that cannot be run, whatever the event: told to the customer as it is. */
 export class ProgramError extends Error {
   override readonly name = 'ProgramError';
+  /** Of the events' failure. */
+  readonly code: number;
+
+  constructor(message: string, code = 400) {
+    super(message);
+    this.code = code;
+  }
 }
 
 export interface SandboxEngine {

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { abortRefused, encodeEvent, PipelineBatch, processJob } from '../../actors/processor/pipeline.ts';
+import { encodeEvent } from '../../actors/processor/event-text.ts';
+import { abortRefused, PipelineBatch, processJob } from '../../actors/processor/pipeline.ts';
 import { RouteTable } from '../../actors/processor/routes.ts';
 import { type DestinationConfig, WorkspaceIndex } from '../../actors/services/workspace.ts';
 import { readJobs } from '../../actors/storage/job-row.ts';

@@ -8,6 +8,8 @@ export interface DestinationSpec {
   enabled?: boolean;
   /** Default: all there are. */
   messageTypes?: readonly string[];
+  /** Code of its transformation. */
+  code?: string;
 }
 
 export interface SourceSpec {
@@ -63,7 +65,7 @@ export function replaceFile(path: string, text: string): void {
 
 function webhook(
   workspaceId: string,
-  { id, url, enabled, messageTypes: types }: DestinationSpec,
+  { id, url, enabled, messageTypes: types, code }: DestinationSpec,
 ): Record<string, unknown> {
   return {
     id,
@@ -74,7 +76,7 @@ function webhook(
     isProcessorEnabled: true,
     isConnectionEnabled: true,
     config: { webhookUrl: url, webhookMethod: 'POST', headers: [{ from: 'x-test', to: 'sluice' }] },
-    transformations: [],
+    transformations: code === undefined ? [] : [{ id: `tr-${id}`, config: { code } }],
     destinationDefinition: {
       id: 'dd-webhook',
       name: 'WEBHOOK',

@@ -1,0 +1,213 @@
+// The stage before the pipeline: has the events of a slice transformed by customers' code, for those destinations that
+// want it, and knows when all of them are. The slice then goes through the pipeline as one, so commits stay in order.
+//
+// Per slice: gathered → asked, by transformation in chunks → answered, with every event's outcome. What is not answered
+// is asked again: events that were told to wait, and all of a chunk whose thread was lost. The second go one by one,
+// so that code that takes its thread down fails alone; it is then left in peace for a growing time.
+
+import type { ActorContext } from '../../runtime/index.ts';
+import type { SourceConfig } from '../services/workspace.ts';
+import { bufferOver } from '../storage/job-row.ts';
+import type { HandedJob } from '../storage/partition-session.ts';
+import {
+  failed,
+  type TransformChunk,
+  type TransformPing,
+  type TransformReply,
+  transformationKind,
+} from '../transformations/contract.ts';
+import type { ProcessorMessage, TransformAnswered, TransformAsk, TransformEntry } from './contract.ts';
+import { gateEvent } from './destination-filter.ts';
+import { encodeEvent, parseEvent, readParameters } from './event-text.ts';
+import type { PipelineContext } from './pipeline.ts';
+import type { RouteTransformation } from './route-transformation.ts';
+import { fixTimestamps } from './timestamps.ts';
+import type { TransformAnswers } from './transformed-copies.ts';
+
+const chunkItemsMax = 200;
+const chunkCharactersMax = 1024 * 1024;
+const askTimeoutMs = 90_000;
+const retryMsMin = 50;
+const retryMsMax = 5_000;
+/** An ask that is refused at once has not met its thread's end; code that does not come back takes longer. */
+const lossMsMin = 1_000;
+const lossesMax = 2;
+/** How long a transformation that took its thread down is left in peace; doubles each time. */
+const banMsMin = 60_000;
+const banMsMax = 3_600_000;
+
+export class UserTransforms {
+  readonly answers: TransformAnswers = new WeakMap();
+  readonly #context: ActorContext<ProcessorMessage>;
+  readonly #whilePaused: 'wait' | 'fail';
+  #slice = 0;
+  #unanswered = 0;
+  /** For their names: each waits by itself. */
+  #timers = 0;
+  /** By transformation, for as long as this actor lives. */
+  readonly #bans = new Map<string, { untilMs: number; ms: number }>();
+
+  constructor(context: ActorContext<ProcessorMessage>, whilePaused: 'wait' | 'fail') {
+    this.#context = context;
+    this.#whilePaused = whilePaused;
+  }
+
+  /** Asks for what this slice needs. False: nothing. */
+  begin(slice: readonly HandedJob[], pipeline: PipelineContext): boolean {
+    this.forget();
+    for (const ask of this.#gather(slice, pipeline)) this.#send(ask);
+    return this.#unanswered > 0;
+  }
+
+  /** True when the slice has all of its answers by it. */
+  take({ ask, askedAtMs, outcome }: TransformAnswered): boolean {
+    if (ask.slice !== this.#slice) return false;
+    this.#unanswered -= 1;
+    if (outcome.ok) this.#takeReply(ask, outcome.value);
+    else this.#askAgain(ask, askedAtMs, outcome.error);
+    return this.#unanswered === 0;
+  }
+
+  /** Answers that still come are for nobody. */
+  forget(): void {
+    this.#slice += 1;
+    this.#unanswered = 0;
+  }
+
+  #takeReply(ask: TransformAsk, { outcomes, retryMs }: TransformReply): void {
+    const left: TransformEntry[] = [];
+    for (const [index, entry] of ask.entries.entries()) {
+      const outcome = outcomes[index];
+      if (outcome === null || outcome === undefined) left.push(entry);
+      else this.#answer(entry, outcome);
+    }
+    if (left.length > 0) this.#sendLater({ ...ask, entries: left, attempt: 0 }, Math.max(retryMs, 1));
+  }
+
+  #askAgain(ask: TransformAsk, askedAtMs: number, error: Error): void {
+    const { clock, log } = this.#context;
+    const wasThere = clock.monotonicMs() - askedAtMs >= lossMsMin;
+    const isAlone = ask.entries.length === 1;
+    const losses = ask.losses + (wasThere && isAlone ? 1 : 0);
+    log.warn({ transformation: ask.transformation.key, reason: error.message }, 'a transformation gave no answer');
+    if (losses >= lossesMax) {
+      this.#ban(ask.transformation.key);
+      for (const entry of ask.entries) this.#answer(entry, failed('the transformation did not come back'));
+      return;
+    }
+    const delayMs = Math.min(retryMsMax, retryMsMin * 2 ** Math.min(10, ask.attempt));
+    const attempt = ask.attempt + 1;
+    if (!wasThere) this.#sendLater({ ...ask, attempt }, delayMs);
+    else for (const entry of ask.entries) this.#sendLater({ ...ask, entries: [entry], attempt, losses }, delayMs);
+  }
+
+  #answer({ handed, destinationId }: TransformEntry, outcome: ReturnType<typeof failed>): void {
+    let answers = this.answers.get(handed);
+    if (answers === undefined) {
+      answers = new Map();
+      this.answers.set(handed, answers);
+    }
+    answers.set(destinationId, outcome);
+  }
+
+  #send(ask: TransformAsk): void {
+    const bannedMs = (this.#bans.get(ask.transformation.key)?.untilMs ?? 0) - this.#context.clock.monotonicMs();
+    if (bannedMs > 0) {
+      if (this.#whilePaused === 'wait') this.#sendLater(ask, bannedMs);
+      else
+        for (const entry of ask.entries)
+          this.#answer(entry, failed('the transformation is paused: it took its thread down'));
+      return;
+    }
+    this.#unanswered += 1;
+    const { key, program } = ask.transformation;
+    const chunk: TransformChunk = { kind: 'transformChunk', program, items: ask.entries.map(({ item }) => item) };
+    const { clock } = this.#context;
+    const actor = this.#context.ref<TransformChunk | TransformPing>(transformationKind, key);
+    let askedAtMs = Number.POSITIVE_INFINITY;
+    const askNow = (): Promise<TransformReply> => {
+      askedAtMs = clock.monotonicMs();
+      return actor.ask<TransformReply>(chunk, { timeoutMs: askTimeoutMs });
+    };
+    const reply =
+      ask.attempt === 0 ? askNow() : actor.ask({ kind: 'transformPing' }, { timeoutMs: askTimeoutMs }).then(askNow);
+    this.#context.pipeToSelf(reply, (outcome) => ({ kind: 'transformAnswered', ask, askedAtMs, outcome }));
+  }
+
+  #ban(key: string): void {
+    const ms = Math.min(banMsMax, (this.#bans.get(key)?.ms ?? banMsMin / 2) * 2);
+    this.#bans.set(key, { ms, untilMs: this.#context.clock.monotonicMs() + ms });
+  }
+
+  #sendLater(ask: TransformAsk, delayMs: number): void {
+    this.#unanswered += 1;
+    this.#timers += 1;
+    this.#context.schedule(`transform-${this.#timers}`, delayMs, { kind: 'transformDue', ask });
+  }
+
+  /** Sends what waited, unless its slice is gone. True when the slice has all of its answers by it. */
+  due(ask: TransformAsk): boolean {
+    if (ask.slice !== this.#slice) return false;
+    this.#unanswered -= 1;
+    this.#send(ask);
+    return this.#unanswered === 0;
+  }
+
+  #gather(slice: readonly HandedJob[], pipeline: PipelineContext): TransformAsk[] {
+    const asks: TransformAsk[] = [];
+    const open = new Map<string, { ask: TransformAsk; characters: number }>();
+    const add = (transformation: RouteTransformation, entry: TransformEntry): void => {
+      const size = entry.item.event.length;
+      let group = open.get(transformation.key);
+      const isFull =
+        group !== undefined &&
+        (group.ask.entries.length >= chunkItemsMax || group.characters + size > chunkCharactersMax);
+      if (group === undefined || isFull) {
+        group = { ask: { slice: this.#slice, transformation, entries: [], attempt: 0, losses: 0 }, characters: 0 };
+        asks.push(group.ask);
+        open.set(transformation.key, group);
+      }
+      group.ask.entries.push(entry);
+      group.characters += size;
+    };
+    for (const handed of slice) {
+      const source = pipeline.workspace.sourceById(readParameters(handed.job.parameters)?.source_id ?? '');
+      if (source?.transformationSetup !== undefined) gatherJob(handed, source, pipeline, add);
+    }
+    return asks;
+  }
+}
+
+function gatherJob(
+  handed: HandedJob,
+  source: SourceConfig,
+  { routes }: PipelineContext,
+  add: (transformation: RouteTransformation, entry: TransformEntry) => void,
+): void {
+  const { job } = handed;
+  const only = readParameters(job.parameters)?.destination_id;
+  const payload = bufferOver(job.payload);
+  const event = parseEvent(payload);
+  if (event === undefined) return;
+  const changes = fixTimestamps(event, job.receivedAtMs);
+  let text: string | undefined;
+  for (const { destinationId, transformation, filter } of routes.routesOf(source)) {
+    if (transformation === undefined || transformation.refusal !== undefined) continue;
+    if (only !== undefined && only !== destinationId) continue;
+    if (gateEvent(filter, event) !== undefined) continue;
+    text ??= Buffer.concat(encodeEvent(payload, event, changes)).toString('utf8');
+    const { source_job_run_id, source_task_run_id } = readParameters(job.parameters) ?? {};
+    const own = {
+      jobId: job.jobId,
+      messageId: job.messageId,
+      rudderId: job.userId,
+      receivedAt: event.receivedAt,
+      eventName: typeof event.event === 'string' ? event.event : undefined,
+      eventType: typeof event.type === 'string' ? event.type : undefined,
+      sourceJobRunId: source_job_run_id,
+      sourceTaskRunId: source_task_run_id,
+    };
+    const metadata = `${transformation.metadataPrefix},${JSON.stringify(own).slice(1)}`;
+    add(transformation, { handed, destinationId, item: { event: text, metadata } });
+  }
+}
