@@ -32,9 +32,10 @@ export interface DoctorOptions {
   monotonicMs(): number;
 }
 
-/** Per lane: the writer, the reader, maintenance and the ledger's check; and what main asks. */
-const connectionsPerLane = 4;
-const connectionsOfMain = 2;
+/** Per lane: the writer, the reader, the inbox, maintenance, the ledger's check, look-ups. */
+const connectionsPerLane = 6;
+/** Main's own, the gateway's, the services' and the lease's. */
+const connectionsOfMain = 8;
 const portAnswerMs = 2_000;
 
 export async function runDoctorCommand(options: DoctorOptions): Promise<{ exitCode: number; out: string }> {
