@@ -4,7 +4,7 @@
 
 import { pollUntil } from '../test/support/poll.ts';
 import type { Program } from '../test/support/program.ts';
-import { BenchProcess, runLoad } from './bench-process.ts';
+import { BenchProcess, type LoadRequest, runLoad } from './bench-process.ts';
 import {
   arrivalCheck,
   benchWriteKey,
@@ -15,30 +15,34 @@ import {
   startBenchProgram,
   waitUntilDrained,
 } from './bench-program.ts';
-import { atMost, type Figure, figure, type Goal } from './harness/figures.ts';
+import { atLeast, atMost, type Figure, figure, type Goal, type Ratio, ratioOf } from './harness/figures.ts';
 import { namedLatency } from './harness/merge.ts';
 import { count, names, rounds, seconds } from './harness/options.ts';
 import { cpuShares, readCpu } from './harness/process-cpu.ts';
 import { type CpuSplit, defineScenario, type Measurement, type NamedLatency, type Run } from './harness/scenario.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
 import type { RequestShape } from './load-generator.ts';
+import { PipelineLimit } from './pipeline-limit.ts';
 import type { SinkReport } from './sink.ts';
 
 interface Shape {
   name: string;
   request: RequestShape;
   connections: number;
+  /** Of the design, where this is it. */
+  row?: string;
 }
 
 const single: RequestShape = { path: '/v1/track', eventsPerRequest: 1, weight: 1 };
 const shapes: Readonly<Record<string, Shape>> = {
-  single: { name: 'single events', request: single, connections: 64 },
+  single: { name: 'single events', request: single, connections: 64, row: 'E1' },
   batch: { name: 'batches of 20', request: { path: '/v1/batch', eventsPerRequest: 20, weight: 1 }, connections: 16 },
 };
 const offeredConnections = 64;
 
 const deliveredMs = 300_000;
 const deliveryP95MsMax = 25;
+const rawShareMin = 0.6;
 
 const options = {
   rounds: rounds(),
@@ -53,9 +57,9 @@ const options = {
 export const pipeline = defineScenario({
   name: 'pipeline',
   question: 'the whole way of an event to a local destination, highest rate and latency',
-  rawLimit: '',
+  rawLimit: 'uWebSockets.js to COPY to undici, in turns with ours',
   peers: [],
-  goalRows: ['R5'],
+  goalRows: ['E1', 'R5'],
   options,
   quick: { rounds: 2, seconds: 3 },
   async measure(run): Promise<Measurement> {
@@ -64,16 +68,26 @@ export const pipeline = defineScenario({
     const { port } = await sink.next<{ port: number }>();
     const destinations = [{ id: 'dst-bench', url: `http://127.0.0.1:${port}/` }];
     const program = await startBenchProgram(run, { destinations });
-    const result: Result = { figures: [], latencies: [], cpu: [], goals: [], reports: [], accepted: 0, arrived: 0 };
+    const limit = await PipelineLimit.start(cleanup, { process: sink, port }, run.options.eventBytes);
+    const result: Result = {
+      figures: [],
+      ratios: [],
+      latencies: [],
+      cpu: [],
+      goals: [],
+      reports: [],
+      accepted: 0,
+      arrived: 0,
+    };
     const flow = new Flow(run, program, sink, result);
     for (const name of run.options.shapes) {
       const shape = shapes[name];
-      if (shape !== undefined) await measureHighest(flow, shape);
+      if (shape !== undefined) await measureHighest(flow, shape, limit);
     }
     await measureOffered(flow);
     const { reports, accepted, arrived, ...measurement } = result;
     const checks = [await ledgerCheck(cleanup, program), orderCheck(reports), arrivalCheck(accepted, arrived)];
-    const notMeasured = ['E1', 'E2'].map((row) => ({ row, why: 'there is no raw pipeline to compare with yet' }));
+    const notMeasured = [{ row: 'E2', why: 'deliveries leave one by one, not in batches' }];
     return { ...measurement, events: accepted, settings: await durabilityOf(program), notMeasured, checks };
   },
 });
@@ -92,13 +106,9 @@ class Flow {
     this.#sink = sink;
   }
 
-  async send(request: RequestShape, load: { connections: number; ratePerSecond: number }): Promise<FlowResult> {
-    const { cleanup, options: chosen } = this.run;
-    const consumers = cpuConsumersOf(this.#program, { sink: this.#sink.pid });
-    const before = readCpu(consumers);
-    const beganAt = performance.now();
-    const answer = await runLoad(cleanup, {
-      ...chosen,
+  loadOf(request: RequestShape, load: { connections: number; ratePerSecond: number }): LoadRequest {
+    return {
+      ...this.run.options,
       ...load,
       dropsLate: false,
       requestsMax: 0,
@@ -106,7 +116,14 @@ class Flow {
       port: this.#program.options.gatewayPort,
       writeKeys: [benchWriteKey],
       requests: [request],
-    });
+    };
+  }
+
+  async send(request: RequestShape, load: { connections: number; ratePerSecond: number }): Promise<FlowResult> {
+    const consumers = cpuConsumersOf(this.#program, { sink: this.#sink.pid });
+    const before = readCpu(consumers);
+    const beganAt = performance.now();
+    const answer = await runLoad(this.run.cleanup, this.loadOf(request, load));
     const delivery = new LatencyHistogram();
     const arrived = await waitForArrivals(this.#sink, answer.eventsTotal, delivery, this.result.reports);
     const elapsedMs = performance.now() - beganAt;
@@ -132,26 +149,31 @@ interface FlowResult {
   cpu: Record<string, number>;
 }
 
-async function measureHighest(flow: Flow, shape: Shape): Promise<void> {
+async function measureHighest(flow: Flow, shape: Shape, limit: PipelineLimit): Promise<void> {
   const { run, result } = flow;
   const connections = run.options.connections || shape.connections;
   const title = `${shape.name}, ${connections} connections`;
-  const flows = await inRounds(flow, title, () => flow.send(shape.request, { connections, ratePerSecond: 0 }));
+  const load = { connections, ratePerSecond: 0 };
+  const limits: number[] = [];
+  const beside = async (): Promise<void> => {
+    limits.push(await limit.deliveredPerSecond(flow.loadOf(shape.request, load)));
+  };
+  const flows = await inRounds(flow, title, () => flow.send(shape.request, load), beside);
   const rates = (of: (one: FlowResult) => number): number[] => flows.map(of);
-  result.figures.push(
-    figure(
-      `${title}: accepted`,
-      'events/s',
-      'higher',
-      rates((one) => one.acceptedPerSecond),
-    ),
-    figure(
-      `${title}: delivered`,
-      'events/s',
-      'higher',
-      rates((one) => one.deliveredPerSecond),
-    ),
+  const accepted = rates((one) => one.acceptedPerSecond);
+  const delivered = figure(
+    `${title}: delivered`,
+    'events/s',
+    'higher',
+    rates((one) => one.deliveredPerSecond),
   );
+  const bare = figure(`${title}: delivered, raw`, 'events/s', 'higher', limits, 'raw limit');
+  const ratio = ratioOf(delivered, bare);
+  result.figures.push(figure(`${title}: accepted`, 'events/s', 'higher', accepted), delivered, bare);
+  result.ratios.push(ratio);
+  if (shape.row !== undefined) {
+    result.goals.push(atLeast(shape.row, `${title}: share of the raw limit`, rawShareMin, ratio.rounds));
+  }
   result.cpu.push({ name: title, shares: flows.at(-1)?.cpu ?? {} });
 }
 
@@ -167,13 +189,21 @@ async function measureOffered(flow: Flow): Promise<void> {
   result.goals.push(atMost('R5', `delivery p95 at ${title}`, deliveryP95MsMax, p95, 'ms'));
 }
 
-async function inRounds(flow: Flow, title: string, send: () => Promise<FlowResult>): Promise<FlowResult[]> {
+/** `beside` is measured in turns with it, every second round first. */
+async function inRounds(
+  flow: Flow,
+  title: string,
+  send: () => Promise<FlowResult>,
+  beside: () => Promise<void> = async () => undefined,
+): Promise<FlowResult[]> {
   const { run, result } = flow;
   const [accept, delivery] = [new LatencyHistogram(), new LatencyHistogram()];
   const flows: FlowResult[] = [];
   for (let round = 0; round < run.options.rounds; round += 1) {
     run.say(`${title}, round ${round + 1} of ${run.options.rounds}`);
+    if (round % 2 === 1) await beside();
     const one = await send();
+    if (round % 2 === 0) await beside();
     accept.add(one.accept);
     delivery.add(one.delivery.counts);
     flows.push(one);
@@ -184,6 +214,7 @@ async function inRounds(flow: Flow, title: string, send: () => Promise<FlowResul
 
 interface Result {
   figures: Figure[];
+  ratios: Ratio[];
   latencies: NamedLatency[];
   cpu: CpuSplit[];
   goals: Goal[];

@@ -2,10 +2,12 @@
 // engine, threads and settings as the product but none of its logic. uWebSockets.js takes the bytes, a worker thread
 // writes everything that arrived during the last commit in one COPY, and then the requests are answered.
 //
+// For the whole way it also posts what is committed and commits that it did: still without order, retries or partitions.
 // It cuts batches by the known size of an event and looks at no content: whatever the product does beyond that is what
 // the ratio between the two shows.
 
 import { Worker } from 'node:worker_threads';
+import { Pool } from 'undici';
 import { JobRowWriter } from '../actors/storage/job-row.ts';
 import { CleanupList, temporaryFolder } from '../test/support/cleanup.ts';
 import { loadUws } from '../transport/http-server-uws.ts';
@@ -15,12 +17,16 @@ import type { RawFrame, RawReply } from './raw-storage.ts';
 
 export interface RawStart {
   eventBytes: number;
+  /** Origin that every event is posted to once it is committed; that it was becomes a row of its own. */
+  deliverTo?: string;
 }
 
 export interface RawReady {
   port: number;
 }
 
+const deliveryHeaders = { 'content-type': 'application/json' };
+const deliveryConnections = 64;
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 class RawIngest {
@@ -28,12 +34,17 @@ class RawIngest {
   readonly #rows = new JobRowWriter();
   readonly #frames = new Map<number, (() => void)[]>();
   readonly #eventBytes: number;
+  readonly #pool: Pool | undefined;
+  readonly #onFailed: (error: Error) => void;
   #waiting: (() => void)[] = [];
   #nextFrame = 1;
   #flushDue = false;
 
-  constructor(postgres: EmbeddedPostgres, eventBytes: number, onFailed: (error: Error) => void) {
+  constructor(postgres: EmbeddedPostgres, { eventBytes, deliverTo }: RawStart, onFailed: (error: Error) => void) {
     this.#eventBytes = eventBytes;
+    this.#onFailed = onFailed;
+    this.#pool =
+      deliverTo === undefined ? undefined : new Pool(deliverTo, { connections: deliveryConnections, pipelining: 1 });
     this.#worker = new Worker(workerEntry('./raw-storage', import.meta.url), { workerData: postgres.address });
     this.#worker.on('error', onFailed);
     this.#worker.on('message', ({ frame }: RawReply) => {
@@ -45,10 +56,36 @@ class RawIngest {
   take(body: Buffer, isBatch: boolean, answer: () => void): void {
     const start = isBatch ? batchPrefix.length : 0;
     for (let at = start; at + this.#eventBytes <= body.byteLength; at += this.#eventBytes + 1) {
-      const job = { jobId: 0, parentId: 0, partition: 'raw', userId: '', messageId: '', receivedAtMs: Date.now() };
-      this.#rows.append({ ...job, parameters: '' }, [body.subarray(at, at + this.#eventBytes)]);
+      const event = body.subarray(at, at + this.#eventBytes);
+      this.#append([event]);
+      if (this.#pool !== undefined) this.#waiting.push(() => this.#deliver(event));
     }
     this.#waiting.push(answer);
+    this.#flushSoon();
+  }
+
+  #append(payload: readonly Buffer[]): void {
+    const job = { jobId: 0, parentId: 0, partition: 'raw', userId: '', messageId: '', receivedAtMs: Date.now() };
+    this.#rows.append({ ...job, parameters: '' }, [...payload]);
+  }
+
+  #deliver(body: Buffer): void {
+    this.#pool?.dispatch(
+      { path: '/', method: 'POST', headers: deliveryHeaders, body },
+      {
+        onRequestStart: () => undefined,
+        onResponseStart: () => undefined,
+        onResponseData: () => undefined,
+        onResponseEnd: () => {
+          this.#append([]);
+          this.#flushSoon();
+        },
+        onResponseError: (_controller, error) => this.#onFailed(error),
+      },
+    );
+  }
+
+  #flushSoon(): void {
     if (this.#flushDue) return;
     this.#flushDue = true;
     setImmediate(() => this.#flush());
@@ -65,15 +102,16 @@ class RawIngest {
   }
 
   async stop(): Promise<void> {
+    await this.#pool?.destroy();
     await this.#worker.terminate();
   }
 }
 
-async function serve(cleanup: CleanupList, eventBytes: number, onFailed: (error: Error) => void): Promise<void> {
+async function serve(cleanup: CleanupList, order: RawStart, onFailed: (error: Error) => void): Promise<void> {
   const dataDir = await temporaryFolder(cleanup);
   const postgres = await startEmbeddedPostgres({ dataDir, log: silent });
   cleanup.after(() => postgres.stop());
-  const ingest = new RawIngest(postgres, eventBytes, onFailed);
+  const ingest = new RawIngest(postgres, order, onFailed);
   cleanup.after(() => ingest.stop());
   const loaded = await loadUws();
   if (!loaded.ok) throw loaded.error;
@@ -117,6 +155,6 @@ function fail(error: unknown): void {
 }
 
 process.once('SIGTERM', () => finish(0));
-process.once('message', ({ eventBytes }: RawStart) => {
-  serve(cleanup, eventBytes, fail).catch(fail);
+process.once('message', (order: RawStart) => {
+  serve(cleanup, order, fail).catch(fail);
 });
