@@ -31,7 +31,9 @@ const retryMsMin = 50;
 const retryMsMax = 5_000;
 /** An ask that is refused at once has not met its thread's end; code that does not come back takes longer. */
 const lossMsMin = 1_000;
-const lossesMax = 2;
+const lossesMax = 3;
+/** Suspects are asked again at moments of their own, so that the innocent are done before the guilty one begins. */
+const suspectMsMax = 5_000;
 /** How long a transformation that took its thread down is left in peace; doubles each time. */
 const banMsMin = 60_000;
 const banMsMax = 3_600_000;
@@ -88,7 +90,7 @@ export class UserTransforms {
     const { clock, log } = this.#context;
     const wasThere = clock.monotonicMs() - askedAtMs >= lossMsMin;
     const isAlone = ask.entries.length === 1;
-    const losses = ask.losses + (wasThere && isAlone ? 1 : 0);
+    const losses = ask.losses + (wasThere && isAlone && ask.attempt > 0 ? 1 : 0);
     log.warn({ transformation: ask.transformation.key, reason: error.message }, 'a transformation gave no answer');
     if (losses >= lossesMax) {
       this.#ban(ask.transformation.key);
@@ -98,7 +100,12 @@ export class UserTransforms {
     const delayMs = Math.min(retryMsMax, retryMsMin * 2 ** Math.min(10, ask.attempt));
     const attempt = ask.attempt + 1;
     if (!wasThere) this.#sendLater({ ...ask, attempt }, delayMs);
-    else for (const entry of ask.entries) this.#sendLater({ ...ask, entries: [entry], attempt, losses }, delayMs);
+    else {
+      for (const entry of ask.entries) {
+        const suspectMs = delayMs + this.#context.random.integer(suspectMsMax);
+        this.#sendLater({ ...ask, entries: [entry], attempt, losses }, suspectMs);
+      }
+    }
   }
 
   #answer({ handed, destinationId }: TransformEntry, outcome: ReturnType<typeof failed>): void {
