@@ -9,7 +9,7 @@ import type { CrashModule } from './crash-points.ts';
 /** Handlers that change state without awaiting: the hand-off, sessions, what is done with a commit's answer. */
 const handlers: Readonly<Record<string, readonly string[]>> = {
   'gateway/store-batcher': ['store', '#commit', '#settle', '#release'],
-  'processor/dedup': ['begin', 'load', 'giveBackAll', 'committed', 'forget'],
+  'processor/dedup': ['begin', 'load', 'committed', 'forget'],
   'processor/processor': ['#processSlice', '#commit', '#settle'],
   'router/router': ['#take', '#collect', '#commit', '#release', '#releaseDue'],
   'router/sender': ['start', '#complete'],
