@@ -58,7 +58,12 @@ export const backlog = defineScenario({
       ];
       for (const measure of round % 2 === 1 ? measures : measures.toReversed()) await measure();
     }
-    return { ...summedUp(result, options.jobs), settings: site.durability, checks: await checksOf(site, result) };
+    return {
+      ...summedUp(result, options.jobs),
+      events: result.accepted,
+      settings: site.durability,
+      checks: await checksOf(site, result),
+    };
   },
 });
 

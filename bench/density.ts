@@ -84,6 +84,7 @@ export const density = defineScenario({
         figure('resident memory with traffic', 'MiB', 'lower', [resident]),
       ],
       latencies: [namedLatency('accept', accept), namedLatency('delivery', delivery)],
+      events: accepted,
       goals: idle.goals,
       checks: [await site.ledger(), orderCheck(reports), arrivalCheck(accepted, arrived)],
     };

@@ -12,7 +12,7 @@ import {
 import { compareRecords, comparisonText } from './harness/compare.ts';
 import { htmlReport } from './harness/html-report.ts';
 import { givenOf, UsageError } from './harness/options.ts';
-import { readAllRecords, readRecords, writeRecords } from './harness/record-file.ts';
+import { readAllRecords, writeRecords } from './harness/record-file.ts';
 import { resultsPage } from './harness/results-page.ts';
 import { outcomesText, runAll } from './harness/run-all.ts';
 import { combinations, runScenario, runSweep, type Varied } from './harness/run-scenario.ts';
@@ -42,7 +42,7 @@ async function main(): Promise<number> {
     case 'tune':
       return tuneSettings(command);
     case 'compare': {
-      const comparisons = compareRecords(readRecords(command.before), readRecords(command.after));
+      const comparisons = compareRecords(readAllRecords([command.before]), readAllRecords([command.after]));
       for (const comparison of comparisons) console.log(comparisonText(comparison));
       return comparisons.some(({ faults }) => faults.length > 0) ? exitCodes.faults : exitCodes.ok;
     }

@@ -69,7 +69,7 @@ export const helpText = `Usage:
   --profile       CPU profile of every thread of the program: where the time of an event goes
   all             every scenario one after the other: JSON of each, RESULTS.md and report.html in the folder
   tune            search the values of the sweeps for a goal and write the winning settings with their evidence
-  compare         what changed beyond noise
+  compare         what changed beyond noise; also of two folders that all filled
 `;
 
 type Value = string | readonly string[] | true;
