@@ -5,12 +5,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openCluster } from '../support/embedded-cluster.ts';
 import { eventOf, type FakeDestination } from '../support/fake-destination.ts';
-import { post, track } from '../support/gateway-client.ts';
+import { track } from '../support/gateway-client.ts';
 import { readLedger } from '../support/ledger.ts';
 import { send, sourceId, startPipeline, writeKey } from '../support/pipeline.ts';
 import { pollUntil } from '../support/poll.ts';
 import { pendingJobs } from '../support/status.ts';
-import { type SourceSpec, writeWorkspace } from '../support/workspace-file.ts';
+import type { SourceSpec } from '../support/workspace-file.ts';
 
 const code = `
   export async function transformEvent(event, metadata) {
