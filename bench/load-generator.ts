@@ -239,6 +239,8 @@ class Load {
   }
 }
 
+// Whoever asked is gone, or has its answer.
+process.once('disconnect', () => process.exit());
 process.on('message', (options: LoadOptions) => {
   new Load(options).run().then(
     (result) => process.send?.(result, () => process.disconnect()),

@@ -155,6 +155,8 @@ function fail(error: unknown): void {
 }
 
 process.once('SIGTERM', () => finish(0));
+// Whoever asked is gone, however it ended.
+process.once('disconnect', () => finish(0));
 process.once('message', (order: RawStart) => {
   serve(cleanup, order, fail).catch(fail);
 });

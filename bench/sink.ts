@@ -100,6 +100,8 @@ server.listen(0, '127.0.0.1', () => {
   process.send?.({ port: typeof address === 'object' ? address?.port : 0 });
 });
 
+// Whoever asked is gone, however it ended.
+process.once('disconnect', () => process.exit(0));
 process.on('message', (question: SinkQuestion) => {
   if (question === 'stop') process.exit(0);
   const { latencies, byPath, ...plain } = counts;
