@@ -40,7 +40,7 @@ async function playRounds(rounds: number): Promise<boolean> {
 
 async function playMatrix(): Promise<boolean> {
   const { points, kinds, seeds, lanes, limit } = values;
-  const { played, missed, faults, ...report } = await runMatrix({
+  const { played, missed, unreached, ...report } = await runMatrix({
     kinds: kinds.split(',').map(toKind),
     wanted: globFilter(points),
     seed,
@@ -49,6 +49,7 @@ async function playMatrix(): Promise<boolean> {
     ...(limit === undefined ? {} : { roundsMax: wholeNumber('limit', limit) }),
     print,
   });
+  const faults = [...unreached, ...report.faults];
   for (const fault of faults) print(fault);
   for (const name of missed) print(`missed by chance: ${name}`);
   print(`${report.points} points, ${played} crashes, ${missed.length} missed by chance, ${faults.length} faults`);

@@ -7,27 +7,32 @@ import { test } from 'node:test';
 import { runMatrix } from '../crash/crash-matrix.ts';
 import { runCrashesAt } from '../crash/crash-rounds.ts';
 
-const roundsOfEachKind = 52;
-/** By the day, so that a week of builds sees more than one build; printed when it fails. */
-const seed = Math.floor(Date.now() / 86_400_000);
+const crashes = 100;
+/** Some moments do not come again: more rounds are planned than are played. */
+const roundsOfEachKind = 70;
+/** Always the same, so that a red run is the change's own; `npm run crash` plays all points, with any seed. */
+const seed = 20_781;
 
-test('no crash at any point loses, doubles or reorders what was acknowledged', { timeout: 600_000 }, async (t) => {
-  const { played, missed, faults } = await runMatrix({
+test('no crash at any point loses, doubles or reorders what was acknowledged', { timeout: 900_000 }, async (t) => {
+  const { played, missed, unreached, faults } = await runMatrix({
     kinds: ['self', 'postgres'],
     wanted: () => true,
     seed,
     repeats: 1,
     roundsMax: roundsOfEachKind,
+    enough: crashes,
     lanes: 2,
     print: () => undefined,
   });
   t.diagnostic(`${played} crashes, missed by chance: ${missed.join(', ') || 'none'}`);
+  // Some are reached only on a machine that is quiet enough: `npm run crash`, which plays all, insists on them.
+  t.diagnostic(`points that were not reached: ${unreached.join(', ') || 'none'}`);
   assert.deepEqual(faults, [], `repeat with: npm run crash -- --limit ${roundsOfEachKind} --seed ${seed}`);
-  assert.ok(played >= 100, `expected at least 100 crashes, got ${played}; missed ${missed}`);
+  assert.ok(played >= crashes, `expected ${crashes} crashes, got ${played}; missed ${missed}`);
 });
 
 test('nor does a crash of the whole program, with its threads and its own PostgreSQL', {
-  timeout: 240_000,
+  timeout: 600_000,
 }, async () => {
   const printed: string[] = [];
   const faults = await runCrashesAt(
