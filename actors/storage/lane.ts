@@ -81,6 +81,7 @@ export class Lane<Tag> {
   #expiryLookAtMs = 0;
   #session: PostgresSession | undefined;
   #ownership: LaneOwnership;
+  #connecting: Promise<{ session: PostgresSession }> | undefined;
   #watermark: number;
   #running = false;
   /** Nothing is written, only the lock is taken again. */
@@ -160,6 +161,8 @@ export class Lane<Tag> {
     this.#fenced ??= new TransportError('LANE_CLOSED', 'the lane was given up', { retryable: true });
     await this.#session?.close();
     this.#session = undefined;
+    // It closes what it gets by itself; afterwards the lock is free. Its failure is no news.
+    if (afterDrain) await this.#connecting?.then(({ session }) => session.close()).catch(() => undefined);
   }
 
   #start(): void {
@@ -340,7 +343,14 @@ export class Lane<Tag> {
   async #connection(): Promise<PostgresSession> {
     if (this.#session !== undefined && this.#session.broken === undefined) return this.#session;
     this.#session = undefined;
-    const { session, ownership } = await this.#options.connect(this.#ownership);
+    const connecting = this.#options.connect(this.#ownership);
+    this.#connecting = connecting;
+    const { session, ownership } = await connecting;
+    if (this.#fenced !== undefined) {
+      // Given up meanwhile: a session that stayed would hold the lane's lock, and nobody could ever take it.
+      await session.close();
+      throw this.#fenced;
+    }
     this.#session = session;
     // Ids already given to the group in hand stay: the new block begins above them.
     this.#ownership = ownership;

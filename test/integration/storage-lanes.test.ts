@@ -76,3 +76,20 @@ test('a database of the first release goes on with its jobs and its ledger', asy
   );
   assert.deepEqual((await fixture.stats()).ledger, [{ sourceId: 's', destinationId: '', kind: 'accepted', count: 12 }]);
 });
+
+test('a lane that is given up while it connects again is free afterwards', async (t) => {
+  const database = await testDatabase(t);
+  const postgres = database.open();
+  for (let round = 0; round < 5; round += 1) {
+    const fixture = storageFixture(database);
+    await fixture.store('gw', ['a']);
+    await postgres.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name ~ '^sluice storage'",
+    );
+    await fixture.stop();
+    const { rows } = await postgres.query(
+      "select pid from pg_locks where locktype = 'advisory' and classid = 725102 and database = (select oid from pg_database where datname = current_database())",
+    );
+    assert.deepEqual(rows, [], `round ${round}`);
+  }
+});
