@@ -70,9 +70,14 @@ function gatewayRow(gateway: NonNullable<BannerFacts['gateway']>): [string, stri
   return ['gateway', `${gatewayUrl(gateway)} by ${gateway.http}`];
 }
 
+/** A list of numbers says little where there is only one lane. */
+function ownedText(own: readonly number[], lanes: number): string {
+  return lanes === 1 ? 'the only one is ours' : `${own.join(', ')} of ${lanes} are ours`;
+}
+
 export function lanesText({ lanes, members }: LeaseStats): string {
   const own = lanes.filter(({ state }) => state === 'owner').map(({ lane }) => lane);
-  const ownText = own.length === 0 ? 'none of ours: standing by' : `${own.join(', ')} of ${lanes.length} are ours`;
+  const ownText = own.length === 0 ? 'none of ours: standing by' : ownedText(own, lanes.length);
   return `${ownText} (${countOf(members, 'process', 'processes')})`;
 }
 

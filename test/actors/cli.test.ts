@@ -133,7 +133,7 @@ const facts: BannerFacts = {
   dataDir: '/d',
   postgres: { version: '18.4', place: '/d/postgres', isEmbedded: true, fsync: 'on', synchronousCommit: 'on' },
   role: 'all',
-  lanes: '0 of 1 are ours (1 process)',
+  lanes: 'the only one is ours (1 process)',
   gateway: { host: '0.0.0.0', port: 8080, http: 'uws (uWebSockets.js loaded)' },
   statusUrl: 'http://127.0.0.1:8081/',
   workspace: { path: '/d/workspace.yaml', sources: 1, destinations: 2 },
