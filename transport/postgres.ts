@@ -33,7 +33,7 @@ export interface PostgresOptions {
   idleInTransactionTimeoutMs?: number;
   /** Default 5,000. */
   connectTimeoutMs?: number;
-  /** Longest wait for a reply before the connection is cut. Default statementTimeoutMs + 5,000. */
+  /** Longest wait for a reply before the connection is cut. Default: statementTimeoutMs and 1,000 to 5,000 more. */
   watchdogMs?: number;
   /** Connections for `query` and `withSession`. Sessions of `session()` do not count. Default 4. */
   poolMax?: number;
@@ -54,8 +54,11 @@ export interface Postgres {
   close(): Promise<void>;
 }
 
-const watchdogGraceMs = 5_000;
+/** For the server's own answer that the statement took too long. */
+const watchdogGraceMsMin = 1_000;
+const watchdogGraceMsMax = 5_000;
 const keepAliveDelayMs = 10_000;
+const closeTimeoutMs = 2_000;
 const int8Oid = 20;
 
 let loadedDriver: pgPromise.IMain<unknown, PostgresClient> | undefined;
@@ -69,7 +72,7 @@ function driver(): pgPromise.IMain<unknown, PostgresClient> {
 /** Connects to nothing yet: the first session does. */
 export function openPostgres(options: PostgresOptions): Postgres {
   const statementTimeoutMs = options.statementTimeoutMs ?? 30_000;
-  const watchdogMs = options.watchdogMs ?? statementTimeoutMs + watchdogGraceMs;
+  const watchdogMs = options.watchdogMs ?? statementTimeoutMs + watchdogGraceMs(statementTimeoutMs);
   const settings = sessionSettings(options, statementTimeoutMs);
   const database = driver()(driverConfig(options));
   const prepared = new WeakSet<PostgresClient>();
@@ -111,9 +114,22 @@ export function openPostgres(options: PostgresOptions): Postgres {
     withSession,
     query: (text, values, queryOptions) => withSession((session) => session.query(text, values, queryOptions)),
     close: async () => {
-      await database.$pool.end();
+      // A server that does not say good-bye is not waited for: its sessions end with the process at the latest.
+      let gaveUp: NodeJS.Timeout | undefined;
+      const late = new Promise<void>((resolve) => {
+        gaveUp = setTimeout(resolve, closeTimeoutMs);
+      });
+      try {
+        await Promise.race([database.$pool.end(), late]);
+      } finally {
+        clearTimeout(gaveUp);
+      }
     },
   };
+}
+
+function watchdogGraceMs(statementTimeoutMs: number): number {
+  return Math.min(watchdogGraceMsMax, Math.max(watchdogGraceMsMin, statementTimeoutMs));
 }
 
 function driverConfig(options: PostgresOptions): Record<string, unknown> {

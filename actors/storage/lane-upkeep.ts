@@ -8,12 +8,16 @@ import type { QueueName } from '../job.ts';
 import type { DatasetList } from './dataset-list.ts';
 import type { DedupTables } from './dedup-tables.ts';
 import type { HandOff } from './hand-off.ts';
+import { watchLane } from './lane-watch.ts';
 import type { LedgerTotals } from './ledger.ts';
 import { LedgerCheck } from './ledger-check.ts';
 import type { LedgerTables } from './ledger-tables.ts';
 import { Maintenance, type MaintenanceOptions } from './maintenance.ts';
 import { readDatasets } from './queues.ts';
 import { recoverLedger } from './recovery.ts';
+
+/** A group may take several statements, each with a limit of its own: this is for all of them but the longest. */
+const stuckGraceMs = 60_000;
 
 export interface UpkeepOptions {
   lane: number;
@@ -51,6 +55,17 @@ export function startMaintenance(
     context,
     metrics,
   });
+}
+
+/** Answers its end. */
+export function startWatch(
+  { lane, settings, context }: UpkeepOptions,
+  writer: { readonly attempt: number },
+  onStuck: (error: Error) => void,
+): () => void {
+  const { connectTimeoutMs, statementTimeoutMs } = settings.postgres;
+  const stuckMs = 2 * (connectTimeoutMs + statementTimeoutMs) + stuckGraceMs;
+  return watchLane({ lane, writer, clock: context.clock, stuckMs, onStuck });
 }
 
 export function startLedgerCheck(

@@ -5,63 +5,19 @@
 // States: idle → writing → idle; writing → away (no connection; retries with backoff, nothing is lost) → writing;
 // any → fenced (another process took the lane over, or the actor was restarted; final, nothing is written any more).
 
-import { type PostgresError, type PostgresSession, TransportError } from '../../transport/index.ts';
-import type { QueueName } from '../job.ts';
-import type { Commit } from './contract.ts';
-import type { DatasetList } from './dataset-list.ts';
-import { type DatasetLimits, planRoll } from './dataset-rolls.ts';
+import { PostgresError, type PostgresSession, TransportError } from '../../transport/index.ts';
+import { planRoll } from './dataset-rolls.ts';
 import { ledgerTable } from './datasets.ts';
-import { assignJobIds, buildGroup, type GroupWrite, type ImportPosition, type NumberedJobs } from './group.ts';
+import { assignJobIds, buildGroup, type GroupWrite, type NumberedJobs } from './group.ts';
 import { type Fence, fenceSql, wasCommitted, writeGroup } from './group-writer.ts';
-import { type LaneOwnership, reserveJobIds } from './ownership.ts';
-import { RefusalOrder } from './refusal-order.ts';
+import type { LaneOptions, Submission } from './lane-options.ts';
+import { isFenced, type LaneOwnership, reserveJobIds } from './ownership.ts';
+import { isRefusal, RefusalOrder } from './refusal-order.ts';
 
 const retryDelayMsMin = 50;
 const retryDelayMsMax = 2_000;
 /** While nothing can be written, this often is looked for submissions that nobody waits for any more. */
 const expiryLookMs = 1_000;
-
-/** One sender's commit on its way into a group. */
-export interface Submission<Tag> {
-  commit: Commit;
-  /** Where the rows of `commit.jobs` start, by entry (job-row.ts `rowOffsets`): checked before it was submitted. */
-  offsets: readonly (readonly number[])[];
-  rows: number;
-  bytes: number;
-  /** Epoch ms from which on nobody waits for the outcome. */
-  deadlineMs: number;
-  /** For what comes from an inbox. */
-  imported?: ImportPosition;
-  /** The caller's own record of it; comes back with the outcome. */
-  tag: Tag;
-}
-
-export interface LaneOptions<Tag> extends DatasetLimits {
-  /** A new connection that owns the lane as `before` did (ownership.ts): called after the old one broke. */
-  connect(before: LaneOwnership): Promise<{ session: PostgresSession; ownership: LaneOwnership }>;
-  datasets: ReadonlyMap<QueueName, DatasetList>;
-  ledgerNumber(): number;
-  dedupTable(): string;
-  /** In the same turn: the watermark has moved, rows may be handed out, senders answered. */
-  onCommitted(group: GroupWrite, submissions: readonly Submission<Tag>[]): void;
-  /** Postgres refused this very submission's data; nothing of it was kept. */
-  onRefused(submission: Submission<Tag>, error: PostgresError): void;
-  /** Sent before its session knew of a refusal (refusal-order.ts); nothing of it was kept. */
-  onBehind(submission: Submission<Tag>): void;
-  /** Nobody waits for this submission any more, and nothing of it was written or will be. */
-  onExpired(submission: Submission<Tag>): void;
-  /** The lane was given up or lost; whether this submission was written is not known. */
-  onDropped(submission: Submission<Tag>, error: Error): void;
-  /** Another process has the lane: it cannot be written any more. */
-  onFenced(error: Error): void;
-  /** Postgres is away or in trouble; the lane goes on trying. */
-  onTrouble(error: Error): void;
-  nowMs(): number;
-  delay(ms: number): Promise<void>;
-  groupRowsMax: number;
-  groupBytesMax: number;
-  copyRowsMin: number;
-}
 
 /** Something else that only the lane's writer may do. */
 interface Chore {
@@ -82,6 +38,9 @@ export class Lane<Tag> {
   #session: PostgresSession | undefined;
   #ownership: LaneOwnership;
   #connecting: Promise<{ session: PostgresSession }> | undefined;
+  #backendPid: number;
+  #attempts = 0;
+  #attempt = 0;
   #watermark: number;
   #running = false;
   /** Nothing is written, only the lock is taken again. */
@@ -94,6 +53,7 @@ export class Lane<Tag> {
   constructor(options: LaneOptions<Tag>, session: PostgresSession, ownership: LaneOwnership) {
     this.#options = options;
     this.#session = session;
+    this.#backendPid = session.backendPid;
     this.#ownership = ownership;
     this.#watermark = ownership.nextJobId - 1;
   }
@@ -115,6 +75,11 @@ export class Lane<Tag> {
   /** What a transaction of this lane on another connection must pass. */
   get fence(): Fence {
     return { lane: this.#ownership.lane, epoch: this.#ownership.epoch };
+  }
+
+  /** Number of the attempt to get an answer from Postgres that is under way; 0: none is. */
+  get attempt(): number {
+    return this.#attempt;
   }
 
   get connected(): boolean {
@@ -159,6 +124,8 @@ export class Lane<Tag> {
   async close(afterDrain: boolean): Promise<void> {
     if (afterDrain && !this.#isReviving) await this.drained();
     this.#fenced ??= new TransportError('LANE_CLOSED', 'the lane was given up', { retryable: true });
+    // What is under way may never end by itself.
+    if (!afterDrain) this.#session?.destroy(new PostgresError('connection', 'the lane was given up'));
     await this.#session?.close();
     this.#session = undefined;
     // It closes what it gets by itself; afterwards the lock is free. Its failure is no news.
@@ -329,13 +296,18 @@ export class Lane<Tag> {
     let delayMs = retryDelayMsMin;
     for (;;) {
       if (this.#fenced !== undefined) throw this.#fenced;
+      this.#attempts += 1;
+      this.#attempt = this.#attempts;
       try {
         return await work(await this.#connection());
       } catch (error) {
         if (isFenced(error)) throw error;
         this.#options.onTrouble(error instanceof Error ? error : new Error(String(error)));
+        this.#attempt = 0;
         await this.#options.delay(delayMs);
         delayMs = Math.min(delayMs * 2, retryDelayMsMax);
+      } finally {
+        this.#attempt = 0;
       }
     }
   }
@@ -343,7 +315,8 @@ export class Lane<Tag> {
   async #connection(): Promise<PostgresSession> {
     if (this.#session !== undefined && this.#session.broken === undefined) return this.#session;
     this.#session = undefined;
-    const connecting = this.#options.connect(this.#ownership);
+    const before = { epoch: this.#ownership.epoch, backendPid: this.#backendPid };
+    const connecting = this.#options.connect(before);
     this.#connecting = connecting;
     const { session, ownership } = await connecting;
     if (this.#fenced !== undefined) {
@@ -352,6 +325,7 @@ export class Lane<Tag> {
       throw this.#fenced;
     }
     this.#session = session;
+    this.#backendPid = session.backendPid;
     // Ids already given to the group in hand stay: the new block begins above them.
     this.#ownership = ownership;
     return session;
@@ -386,14 +360,4 @@ export class Lane<Tag> {
       roll.apply();
     }
   }
-}
-
-function isRefusal(error: unknown): error is PostgresError {
-  const category = error instanceof TransportError ? Reflect.get(error, 'category') : undefined;
-  return category === 'data' || category === 'constraint';
-}
-
-function isFenced(error: unknown): boolean {
-  if (!(error instanceof TransportError)) return false;
-  return error.code === 'LANE_FENCED' || Reflect.get(error, 'category') === 'fenced';
 }

@@ -109,11 +109,19 @@ export class Maintenance {
     this.#settle(failures, this.#options.context.clock.nowMs());
   }
 
-  #runStep(step: MaintenanceStep): Promise<void> {
+  async #runStep(step: MaintenanceStep): Promise<void> {
     const { lane, handOff, datasets, ledgerTables, dedupTables, settings, context } = this.#options;
     const { clock, log } = context;
     const withSession = <Value>(work: (session: PostgresSession) => Promise<Value>) => this.#withSession(work);
-    return step.run({ lane, handOff, datasets, ledgerTables, dedupTables, settings, clock, log, withSession });
+    const work = { lane, handOff, datasets, ledgerTables, dedupTables, settings, clock, log, withSession };
+    try {
+      await step.run(work);
+    } catch (error) {
+      if (!(error instanceof PostgresError) || error.category !== 'fenced') throw error;
+      // The writer had to connect anew and has another epoch; it has one for certain once it has done something.
+      await lane.between(async () => undefined);
+      await step.run(work);
+    }
   }
 
   #settle(failures: readonly string[], nowMs: number): void {

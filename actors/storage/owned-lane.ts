@@ -24,14 +24,15 @@ import type { Fence } from './group-writer.ts';
 import { HandOff } from './hand-off.ts';
 import { createJobReader } from './job-reader.ts';
 import { rowOffsets } from './job-row.ts';
-import { Lane, type Submission } from './lane.ts';
-import { startLedgerCheck, startMaintenance } from './lane-upkeep.ts';
+import { Lane } from './lane.ts';
+import type { Submission } from './lane-options.ts';
+import { startLedgerCheck, startMaintenance, startWatch } from './lane-upkeep.ts';
 import { newsSql } from './lease-session.ts';
 import { LedgerTotals } from './ledger.ts';
 import type { LedgerCheck } from './ledger-check.ts';
 import { LedgerTables } from './ledger-tables.ts';
 import type { Maintenance } from './maintenance.ts';
-import { type LaneOwnership, takeLane } from './ownership.ts';
+import { connectLane, type LaneOwnership } from './ownership.ts';
 import type { Partition } from './partition.ts';
 import { loadDatasets } from './queues.ts';
 import { type RecoveredPartition, recoverLedger, recoverQueue } from './recovery.ts';
@@ -88,6 +89,7 @@ export class OwnedLane {
   readonly ledgerCheck: LedgerCheck;
   readonly #ledgerTables: LedgerTables;
   readonly #dedupTables: DedupTables;
+  readonly #unwatch: () => void;
   /** The last group whose entries `ledger` holds. */
   #lastGroupId: number;
   #readSession: PostgresSession | undefined;
@@ -124,11 +126,12 @@ export class OwnedLane {
     });
     // Once every partition is restored: before that nothing can balance.
     this.ledgerCheck = startLedgerCheck(options, { ...parts, lastGroupId: () => this.#lastGroupId });
+    this.#unwatch = startWatch(options, this.#writer, (error) => this.#lost(error));
   }
 
   /** Rejects with LaneOwnedError when somebody else owns it. Nobody is woken yet. */
   static async take(options: OwnedLaneOptions): Promise<OwnedLane> {
-    const { session, ownership } = await connect(options);
+    const { session, ownership } = await connectLane(options);
     try {
       const { datasets, ledgerNumbers } = await loadDatasets(session, options.lane);
       const ledger = new LedgerTotals(await recoverLedger(session, options.lane, ledgerNumbers));
@@ -238,6 +241,7 @@ export class OwnedLane {
   async close(afterDrain: boolean): Promise<void> {
     // Commits in flight are still answered while the lane drains.
     if (!afterDrain) this.#isOver = true;
+    this.#unwatch();
     this.maintenance.stop();
     await this.ledgerCheck.stop();
     await this.#writer.close(afterDrain);
@@ -268,7 +272,7 @@ export class OwnedLane {
     return new Lane<Waiting>(
       {
         connect: async (before) => {
-          const taken = await connect(this.#options, before.epoch);
+          const taken = await connectLane(this.#options, before);
           taken.session.onBroken(() => this.#writer.revive());
           return taken;
         },
@@ -382,16 +386,6 @@ export class OwnedLane {
       this.#readSession = await this.#options.postgres.session();
     }
     return this.#readSession;
-  }
-}
-
-async function connect({ postgres, lane, owner }: OwnedLaneOptions, epochBefore?: number) {
-  const session = await postgres.session();
-  try {
-    return { session, ownership: await takeLane(session, lane, owner, epochBefore) };
-  } catch (error) {
-    await session.close();
-    throw error;
   }
 }
 

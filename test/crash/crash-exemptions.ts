@@ -9,6 +9,9 @@ const otherModes =
   'only in a start with other lanes or partitions than before, and in one transaction with what it decides';
 const others =
   'only among several processes, or while Postgres still holds a dead one to be there: two-processes.test.ts, inbox.test.ts';
+const reconnected =
+  'only when the writer has lost its connection since the round began; storage-model.test.ts goes there';
+const silent = 'only when Postgres has not noticed the end of a connection; storage-faults.test.ts goes there';
 const pause = 'a pause until Postgres has noticed the end of the last process; nothing happens in it';
 
 /** By file, below `actors/`. */
@@ -37,6 +40,10 @@ export const unreachedReasons: Readonly<Record<string, string>> = {
     'needs a third batch at the moment of the stop: processor-actor.test.ts has it',
   'storage/maintenance:#withSession/#closeSession':
     'only when the stop or a lost connection comes between two statements',
+  'storage/lane:#connection/close':
+    'only when the lane is given up while it connects anew; storage-model.test.ts goes there',
+  'storage/maintenance:#runStep/between': reconnected,
+  'storage/maintenance:#runStep/run#2': reconnected,
   'storage/migrate:checkWayBack/': wayBack,
   'storage/migrate:inTransaction/query(rollback)': afterError,
   'storage/migrate:migrationStates/': 'part of `sluice migrate --status`, which only reads',
@@ -53,13 +60,16 @@ export const unreachedReasons: Readonly<Record<string, string>> = {
   'storage/modes:storedForOwners/': otherModes,
   'storage/ownership:isInUse/': wayBack,
   'storage/ownership:takeLane/query(rollback)': afterError,
-  'storage/owned-lane:connect/close': failedStart,
+  'storage/ownership:connectLane/close': failedStart,
   'storage/owned-lane:give/': others,
   'storage/owned-lane:maintain/': 'a round asked for by a command; the rounds of maintenance themselves are here',
   'storage/owned-lane:take/close': failedStart,
   'storage/ownership:checkEpoch/': others,
+  'storage/ownership:endFormerSession/': silent,
   'storage/ownership:takeLane/checkEpoch': others,
+  'storage/ownership:takeLane/endFormerSession': silent,
   'storage/queues:readLanes/': 'for the status and the metrics, which only read',
+  'storage/residues:moveResidue/query': 'what a move that failed leaves behind, and only when its connection lives',
   'storage/storage-actor:#leave/': others,
   'storage/storage-actor:stop/#taking': failedStart,
   'storage/lane-upkeep:startLedgerCheck/': 'reads the ledger to compare it, once in a long while',

@@ -6,7 +6,10 @@ import { test } from 'node:test';
 import { DatasetList } from '../../actors/storage/dataset-list.ts';
 import { createDatasetSql, jobsTable, newDataset } from '../../actors/storage/datasets.ts';
 import { createJobReader } from '../../actors/storage/job-reader.ts';
+import { migrate } from '../../actors/storage/migrate.ts';
+import { planMove } from '../../actors/storage/residues.ts';
 import { testDatabase } from '../support/database.ts';
+import { storageFixture } from '../support/storage-fixture.ts';
 
 test('a dataset that goes while a backlog is read hides no other one', async (t) => {
   const database = await testDatabase(t);
@@ -39,4 +42,64 @@ test('a dataset that goes while a backlog is read hides no other one', async (t)
   );
   const rows = await reader.readIds('gw', [11, 21]);
   assert.deepEqual([...rows.keys()], [11, 21]);
+});
+
+test('a few unfinished jobs of old datasets, side by side, are worth a move; many, new or moved ones are not', () => {
+  const name = { lane: 0, queue: 'gw' as const, createdAtMs: 0 };
+  const limits = { datasetAgeMs: 1_000, residueRowsMax: 100, residuePercentMax: 10 };
+  const numbersToMove = (...datasets: [rows: number, unfinished: number, isResidue?: boolean][]) => {
+    const sealed = datasets.map(([rows, unfinished, isResidue = false], index) =>
+      newDataset({
+        ...name,
+        number: index + 1,
+        firstJobId: index * 10_000 + 1,
+        lastJobId: (index + 1) * 10_000,
+        rows,
+        finished: rows - unfinished,
+        isResidue,
+      }),
+    );
+    const live = newDataset({ ...name, number: 90, firstJobId: 900_001, rows: 10, finished: 9 });
+    const move = (nowMs: number) => planMove(new DatasetList(name, [...sealed, live]), nowMs, limits);
+    assert.deepEqual(move(999), [], 'nothing is moved before its time');
+    return move(1_000).map(({ number }) => number);
+  };
+  assert.deepEqual(numbersToMove([1_000, 5]), [1]);
+  assert.deepEqual(numbersToMove([1_000, 101]), [], 'more than may be moved at once');
+  assert.deepEqual(numbersToMove([100, 11]), [], 'more than a tenth');
+  assert.deepEqual(numbersToMove([1_000, 0], [1_000, 5], [1_000, 0], [1_000, 6], [1_000, 0]), [2, 3, 4]);
+  assert.deepEqual(numbersToMove([1_000, 5], [1_000, 900], [1_000, 5]), [1], 'ids between them are somebody else’s');
+  assert.deepEqual(numbersToMove([1_000, 60], [1_000, 60]), [1], 'as many as fit');
+  assert.deepEqual(numbersToMove([50, 50, true]), [], 'a residue does not go round in circles');
+  assert.deepEqual(numbersToMove([50, 50, true], [1_000, 5]), [1, 2], 'but takes others in');
+  assert.deepEqual(numbersToMove([50, 2, true]), [1], 'and shrinks when most of it is finished');
+});
+
+test('there is no way back while moved jobs are unfinished, and then there is', async (t) => {
+  const database = await testDatabase(t);
+  const settings = { datasetAgeMs: 0, residuePercentMax: 100 };
+  const fixture = storageFixture(database, settings);
+  fixture.open('gw', 'a', 10);
+  await fixture.store('gw', ['a', 'a']);
+  const jobIds = (await fixture.holds('gw', 'a', 2)).handed.map((job) => job.jobId);
+  await fixture.maintain();
+  await fixture.stop();
+  await database.open({ poolMax: 1 }).withSession(async (session) => {
+    await assert.rejects(migrate(session, { to: 2 }), /2 unfinished jobs that were moved/);
+  });
+  const again = storageFixture(database, settings);
+  again.open('gw', 'a', 10);
+  await again.holds('gw', 'a', 2);
+  await again.commit({
+    results: [again.results('gw', 'a', { runs: jobIds.map((id) => ({ afterId: id - 1, jobIds: [id] })) })],
+  });
+  await again.stop();
+  await database.open({ poolMax: 1 }).withSession(async (session) => {
+    await migrate(session, { to: 2 });
+    const { rows } = await session.query("select 1 from sluice_datasets where queue in ('gw', 'rt')");
+    assert.equal(rows.length, 0, 'nothing was kept but what is finished, and that goes');
+    await migrate(session);
+  });
+  const newest = storageFixture(database, settings);
+  assert.deepEqual(await newest.store('gw', ['a']), { kind: 'committed' });
 });

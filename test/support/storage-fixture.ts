@@ -210,14 +210,15 @@ function consumerDefinition(kind: string, queue: QueueName, lanes: number, event
   });
 }
 
-/** Values may lie outside what an operator may choose: a dataset of eight rows is full soon. */
+/** Settings of storage, and `statementTimeoutMs`. They may lie outside what an operator may choose. */
 function settingsWith(storageSettings: Record<string, number>): Settings {
   const config = loadConfig(settingsSchema, { environment: {}, flags: [] });
   if (!config.ok) throw new Error('expected the default settings to be valid');
-  const { storage } = config.settings;
-  const unknown = Object.keys(storageSettings).filter((name) => !Object.hasOwn(storage, name));
+  const { storage, postgres } = config.settings;
+  const { statementTimeoutMs = postgres.statementTimeoutMs, ...own } = storageSettings;
+  const unknown = Object.keys(own).filter((name) => !Object.hasOwn(storage, name));
   if (unknown.length > 0) throw new Error(`expected storage settings, got ${unknown.join(', ')}`);
-  return { ...config.settings, storage: { ...storage, ...storageSettings } };
+  return { ...config.settings, postgres: { ...postgres, statementTimeoutMs }, storage: { ...storage, ...own } };
 }
 
 export function jobRows(partitions: readonly string[], fields: Partial<Job> = {}): { rows: Uint8Array; count: number } {
