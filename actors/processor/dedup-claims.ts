@@ -34,6 +34,12 @@ export class DedupClaims {
     return undefined;
   }
 
+  /** Those of events that were prepared before they joined this commit. */
+  absorb(others: DedupClaims): void {
+    for (const claim of others.#claims) this.#claims.push(claim);
+    this.#seenMs = Math.max(this.#seenMs, others.#seenMs);
+  }
+
   /** As storage keeps them: one row for each window, nearly always one. */
   rows(): SeenIds[] {
     const [first] = this.#claims;

@@ -35,12 +35,7 @@ export function compileFilter(destination: DestinationConfig, sourceType = ''): 
   };
 }
 
-/** Undefined: the event goes to this destination. */
-export function filterEvent(filter: CompiledFilter, event: EventObject): FilterVerdict {
-  return gateEvent(filter, event) ?? filterType(filter, event);
-}
-
-/** The half that is decided before anybody has changed the event. */
+/** The half that is decided before anybody has changed the event. Undefined: the event goes to this destination. */
 export function gateEvent(filter: CompiledFilter, event: EventObject): FilterVerdict {
   if (filter.off !== undefined) return filter.off;
   if (!isIntegrated(event.integrations, filter.displayName)) return notIntegrated;

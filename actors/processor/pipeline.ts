@@ -1,191 +1,99 @@
-// The processor's stages as functions: one `gw` job in, for every destination of its source one `rt` job, a filtered
-// or an aborted event out. Nothing here waits, and nothing an event holds can throw past `processJob`: an event that
-// cannot be processed is aborted with a reason and its neighbours go on.
+// The way of one `gw` job through the processor, in two halves: `prepare` up to where its destinations part, `finish`
+// from there into a batch. Between them events may wait for what is done elsewhere (user-transforms.ts). Neither half
+// waits itself, and nothing an event holds can throw past them: an event that cannot be processed is aborted with a
+// reason and its neighbours go on. What is done to events stands in stages.ts, one file each; who looks on in taps.ts.
 
 import type { Tracing } from '../../runtime/index.ts';
-import type { EventObject } from '../destinations/destination.ts';
-import { visitorOf } from '../isolation.ts';
-import type { GatewayParameters, Job } from '../job.ts';
-import type { SourceConfig, WorkspaceIndex } from '../services/workspace.ts';
-import type { JobStatus, StoredJobs } from '../storage/contract.ts';
-import { collectResults, type FinishedJob } from '../storage/done-runs.ts';
-import { bufferOver, JobRowWriter } from '../storage/job-row.ts';
-import { type JobRunOfEvent, jobRunOf, LedgerTally } from '../storage/ledger-tally.ts';
-import type { HandedJob, Results } from '../storage/partition-session.ts';
+import type { WorkspaceIndex } from '../services/workspace.ts';
+import { bufferOver } from '../storage/job-row.ts';
+import type { HandedJob } from '../storage/partition-session.ts';
 import type { Dedup } from './dedup.ts';
-import { DedupClaims } from './dedup-claims.ts';
-import { filterEvent, gateEvent } from './destination-filter.ts';
-import { encodeEvent, parseEvent, readParameters } from './event-text.ts';
-import type { Route, RouteTable } from './routes.ts';
-import { fixTimestamps } from './timestamps.ts';
-import { type TransformAnswers, transformedCopies } from './transformed-copies.ts';
+import type { DedupClaims } from './dedup-claims.ts';
+import { parseEvent, readParameters } from './event-text.ts';
+import { fanOut } from './fan-out.ts';
+import type { PipelineBatch } from './pipeline-batch.ts';
+import type { SourcePlans } from './source-plan.ts';
+import { type Ending, EventInHand, type Outcome, type SourcePlan, type StageContext, type StageName } from './stage.ts';
+import type { TransformAnswers } from './transformed-copies.ts';
 
-export interface PipelineContext {
+export interface PipelineContext extends StageContext {
   readonly workspace: WorkspaceIndex;
-  readonly routes: RouteTable;
+  readonly plans: SourcePlans;
   readonly tracing: Tracing;
-  readonly nowMs: number;
   readonly dedup: Pick<Dedup, 'claim' | 'giveBack'>;
   /** What customers' code made of events, for the destinations that have some (user-transforms.ts). */
   readonly answers?: TransformAnswers;
+  /** Counts what taps throw: it must not touch the event. */
+  tapFailed(error: unknown): void;
 }
 
-/** Why an event ends here. Codes as in spec/delivery.md 1.9. */
-interface Refusal {
-  code: number;
-  reason: string;
-  stage: ProcessorStage;
+/** An event that has ended before its destinations. */
+interface Ended {
+  readonly handed: HandedJob;
+  readonly sourceId: string;
+  readonly plan: SourcePlan | undefined;
+  readonly inHand: EventInHand | undefined;
+  readonly ending: Ending;
 }
 
-/** Where in the processor an event ended, named as in the field (spec/ingest.md 4.13). */
-type ProcessorStage = 'preprocess' | 'dedup' | 'event_filter' | 'user_transformer' | 'dest_transformer' | 'store';
+export type Prepared = EventInHand | Ended;
 
-/** How an event ends that goes nowhere. */
-type End = { code: number; told: Record<string, unknown> } & (
-  | { state: 'aborted'; kind: 'aborted' }
-  | { state: 'filtered'; kind: 'deduplicated' }
-);
-
-/** One job for one destination, ready to be written. */
-interface RoutedJob {
-  route: Route;
-  parameters: string;
-  body: readonly Uint8Array[];
-}
-
-/** Rows of one event beyond this do not fit a commit. */
-const eventRowsBytesMax = 32 * 1024 * 1024;
-const eventNameCharactersMax = 512;
-const recordIdCharactersMax = 512;
 const unreadable = 400;
 const drained = 410;
-const tooLarge = 413;
-/** Intended, as in spec/delivery.md 1.9. */
-const duplicate: Refusal = { code: 298, reason: 'duplicate', stage: 'dedup' };
-
-/** What a run over some jobs made: goes into one commit. */
-export class PipelineBatch {
-  readonly jobs: HandedJob[] = [];
-  /** Message ids of its events. */
-  readonly claims = new DedupClaims();
-  readonly #finished: FinishedJob[] = [];
-  readonly #ledger = new LedgerTally();
-  readonly #rows: JobRowWriter;
-
-  constructor(bytesExpected: number) {
-    this.#rows = new JobRowWriter(bytesExpected);
-  }
-
-  get byteLength(): number {
-    return this.#rows.byteLength;
-  }
-
-  get rowCount(): number {
-    return this.#rows.count;
-  }
-
-  /** An event that was processed: its rows, and what became of it for every destination. */
-  succeed(handed: HandedJob, event: ProcessedEvent): void {
-    const { job, afterId } = handed;
-    const { userId, messageId, receivedAtMs, jobId: parentId } = job;
-    const { sourceId, run } = event;
-    for (const { route, parameters, body } of event.routed) {
-      const { shards } = route;
-      const partition = shards.isSplit ? shards.keyOf(visitorOf(userId)) : shards.partition;
-      this.#rows.append({ jobId: 0, parentId, partition, userId, messageId, receivedAtMs, parameters }, body);
-      this.#ledger.add(receivedAtMs, sourceId, route.destinationId, 'routed', run);
-    }
-    for (const destinationId of event.filtered) {
-      this.#ledger.add(receivedAtMs, sourceId, destinationId, 'routed', run);
-      this.#ledger.add(receivedAtMs, sourceId, destinationId, 'filtered', run);
-    }
-    for (const { destinationId, code } of event.aborted) {
-      this.#ledger.add(receivedAtMs, sourceId, destinationId, 'routed', run);
-      this.#ledger.add(receivedAtMs, sourceId, destinationId, 'aborted', run, code);
-    }
-    this.#ledger.add(receivedAtMs, sourceId, '', 'processed', run);
-    this.jobs.push(handed);
-    this.#finished.push({ jobId: job.jobId, afterId, status: event.status });
-  }
-
-  /** `configVersion`: of the configuration that the event was processed by. */
-  abort(handed: HandedJob, sourceId: string, refusal: Refusal & { configVersion: number }, nowMs: number): void {
-    const { reason, stage, configVersion } = refusal;
-    const told = { reason, stage, configVersion };
-    this.#end(handed, sourceId, { state: 'aborted', kind: 'aborted', code: refusal.code, told }, nowMs);
-  }
-
-  /** Its source has sent it before. */
-  deduplicate(handed: HandedJob, sourceId: string, nowMs: number): void {
-    const { code, reason } = duplicate;
-    this.#end(handed, sourceId, { state: 'filtered', kind: 'deduplicated', code, told: { reason } }, nowMs);
-  }
-
-  /** Everything for the commit; the batch keeps only the jobs, in case it must be done again. */
-  takeResults(): Results {
-    const { rows, count } = this.#rows.take();
-    const jobs: StoredJobs[] = count === 0 ? [] : [{ queue: 'rt', rows, count }];
-    const seen = this.claims.rows();
-    return {
-      jobs,
-      ...collectResults(this.#finished),
-      ledger: this.#ledger.take(),
-      ...this.#ledger.takeJobRuns(),
-      seen,
-    };
-  }
-
-  #end(handed: HandedJob, sourceId: string, end: End, nowMs: number): void {
-    const { job, afterId } = handed;
-    const run = jobRunOf(readParameters(job.parameters));
-    this.#ledger.add(job.receivedAtMs, sourceId, '', end.kind, run, end.code);
-    this.jobs.push(handed);
-    const status = statusOf(job, end.state, end.code, end.told, nowMs);
-    this.#finished.push({ jobId: job.jobId, afterId, status });
-  }
-}
-
-export interface ProcessedEvent {
-  sourceId: string;
-  /** The job run it belongs to, which nearly no event does. */
-  run: JobRunOfEvent | undefined;
-  routed: RoutedJob[];
-  filtered: string[];
-  aborted: (Refusal & { destinationId: string })[];
-  /** Only when there is something to tell about the success. */
-  status: JobStatus | undefined;
-}
+const duplicate: Ending = { kind: 'deduplicated', code: 298, reason: 'duplicate', stage: 'dedup' };
+const noParameters = aborted(unreadable, 'parameters are not a JSON object', 'preprocess');
+const noSource = aborted(drained, 'source not found', 'preprocess');
+const noEvent = aborted(unreadable, 'payload is not a JSON object', 'preprocess');
 
 export function processJob(handed: HandedJob, batch: PipelineBatch, context: PipelineContext): void {
+  finish(prepare(handed, batch.claims, context), batch, context);
+}
+
+/** Reads the event and leads it through the stages of its source. */
+export function prepare(handed: HandedJob, claims: DedupClaims, context: PipelineContext): Prepared {
   const { job } = handed;
   const parameters = readParameters(job.parameters);
-  const sourceId = parameters?.source_id ?? '';
-  if (parameters === undefined) {
-    const reason = 'parameters are not a JSON object';
-    abort(handed, '', { code: unreadable, reason, stage: 'preprocess' }, batch, context);
-    return;
-  }
+  if (parameters === undefined) return ended(handed, '', undefined, noParameters);
+  const source = context.workspace.sourceById(parameters.source_id);
+  if (source === undefined) return ended(handed, parameters.source_id, undefined, noSource);
+  const plan = context.plans.of(source);
+  let inHand: EventInHand | undefined;
   try {
-    const event = processEvent(handed, parameters, batch.claims, context);
-    if (event === duplicate) batch.deduplicate(handed, sourceId, context.nowMs);
-    else if ('reason' in event) abort(handed, sourceId, event, batch, context);
-    else batch.succeed(handed, event);
+    if (!context.dedup.claim(claims, job, source, parameters)) return ended(handed, source.id, plan, duplicate);
+    const payload = bufferOver(job.payload);
+    const event = parseEvent(payload);
+    if (event === undefined) return ended(handed, source.id, plan, noEvent);
+    inHand = new EventInHand(handed, parameters, plan, payload, event);
+    for (const stage of plan.stages) {
+      const ending = stage(inHand, context);
+      if (ending !== undefined) return ended(handed, source.id, plan, ending, inHand);
+    }
+    return inHand;
   } catch (error) {
-    const reason = `the event cannot be processed: ${error instanceof Error ? error.name : 'unknown'}`;
-    abort(handed, sourceId, { code: unreadable, reason, stage: 'preprocess' }, batch, context);
+    return ended(handed, source.id, plan, thrown(error), inHand);
   }
 }
 
-function abort(
-  handed: HandedJob,
-  sourceId: string,
-  refusal: Refusal,
-  batch: PipelineBatch,
-  context: PipelineContext,
-): void {
-  context.dedup.giveBack(batch.claims, handed.job.jobId);
-  const configVersion = context.workspace.snapshot.version;
-  batch.abort(handed, sourceId, { ...refusal, configVersion }, context.nowMs);
+/** What became of it goes into the batch, for every destination of its source. */
+export function finish(prepared: Prepared, batch: PipelineBatch, context: PipelineContext): void {
+  if (!(prepared instanceof EventInHand)) {
+    end(prepared, batch, context);
+    return;
+  }
+  const { handed, plan } = prepared;
+  const outcome = fanOutSafely(prepared, context);
+  if ('kind' in outcome) {
+    end({ handed, sourceId: plan.source.id, plan, inHand: prepared, ending: outcome }, batch, context);
+    return;
+  }
+  batch.succeed(outcome, momentOf(context));
+  for (const tap of plan.taps) {
+    try {
+      tap.processed?.(outcome, batch);
+    } catch (error) {
+      context.tapFailed(error);
+    }
+  }
 }
 
 /** For a job whose results Postgres refused: it alone, aborted. */
@@ -193,153 +101,60 @@ export function abortRefused(
   handed: HandedJob,
   batch: PipelineBatch,
   reason: string,
-  { workspace, nowMs }: Pick<PipelineContext, 'workspace' | 'nowMs'>,
+  context: Pick<PipelineContext, 'workspace' | 'nowMs'>,
 ): void {
   const sourceId = readParameters(handed.job.parameters)?.source_id ?? '';
-  const told = `storage refused the results: ${reason}`;
-  const configVersion = workspace.snapshot.version;
-  batch.abort(handed, sourceId, { code: unreadable, reason: told, stage: 'store', configVersion }, nowMs);
+  const ending = aborted(unreadable, `storage refused the results: ${reason}`, 'store');
+  batch.end(handed, sourceId, ending, momentOf(context));
 }
 
-function processEvent(
-  handed: HandedJob,
-  parameters: GatewayParameters,
-  claims: DedupClaims,
-  context: PipelineContext,
-): ProcessedEvent | Refusal {
-  const { job } = handed;
-  const source = context.workspace.sourceById(parameters.source_id);
-  if (source === undefined) return { code: drained, reason: 'source not found', stage: 'preprocess' };
-  if (!context.dedup.claim(claims, job, source, parameters)) return duplicate;
-  const payload = bufferOver(job.payload);
-  const event = parseEvent(payload);
-  if (event === undefined) return { code: unreadable, reason: 'payload is not a JSON object', stage: 'preprocess' };
-  if (!context.tracing.enabled) return fanOut(handed, payload, event, parameters, source, context);
-  const span = context.tracing.start('processor.process', { traceparent: parameters.traceparent, kind: 'consumer' });
+function fanOutSafely(inHand: EventInHand, { tracing, answers }: PipelineContext): Outcome | Ending {
   try {
-    const traced = span.traceparent === undefined ? parameters : { ...parameters, traceparent: span.traceparent };
-    return fanOut(handed, payload, event, traced, source, context);
-  } finally {
-    span.end();
-  }
-}
-
-function fanOut(
-  handed: HandedJob,
-  payload: Buffer,
-  event: EventObject,
-  parameters: GatewayParameters,
-  source: SourceConfig,
-  context: PipelineContext,
-): ProcessedEvent | Refusal {
-  const { job } = handed;
-  const changes = fixTimestamps(event, job.receivedAtMs);
-  const run = parameters.source_job_run_id === undefined ? undefined : runOf(event, parameters);
-  const suffix = parametersSuffix(event, parameters, run);
-  const only = parameters.destination_id;
-  const result: ProcessedEvent = { sourceId: source.id, run, routed: [], filtered: [], aborted: [], status: undefined };
-  let eventBytes: readonly Uint8Array[] | undefined;
-  let bytes = 0;
-  const deliver = (route: Route, content: EventObject, own: Uint8Array | undefined, copy = 0): void => {
-    const transformed = transform(route, content, source.id, job);
-    if (transformed.kind === 'filtered') result.filtered.push(route.destinationId);
-    else if (transformed.kind === 'aborted')
-      result.aborted.push({ destinationId: route.destinationId, ...transformed, stage: 'dest_transformer' });
-    else {
-      if (transformed.body === 'event' && own === undefined) eventBytes ??= encodeEvent(payload, event, changes);
-      const body = transformed.body !== 'event' ? [transformed.body] : own !== undefined ? [own] : (eventBytes ?? []);
-      for (const piece of body) bytes += piece.byteLength;
-      const copyText = copy === 0 ? '' : `,"copy":${copy}`;
-      const text = `${route.parametersPrefix}${suffix}${copyText},"request":${transformed.request}}`;
-      result.routed.push({ route, parameters: text, body });
+    if (!tracing.enabled) return fanOut(inHand, answers);
+    const { traceparent } = inHand.parameters;
+    const span = tracing.start('processor.process', { traceparent, kind: 'consumer' });
+    try {
+      return fanOut(inHand, answers, span.traceparent);
+    } finally {
+      span.end();
     }
-  };
-  for (const route of context.routes.routesOf(source)) {
-    const { destinationId, transformation } = route;
-    // Reverse ETL means one destination: for the others the event does not exist.
-    if (only !== undefined && only !== destinationId) continue;
-    const verdict = transformation === undefined ? filterEvent(route.filter, event) : gateEvent(route.filter, event);
-    if (verdict?.code === 298) result.filtered.push(destinationId);
-    else if (verdict !== undefined) result.aborted.push({ destinationId, ...verdict, stage: 'event_filter' });
-    else if (transformation === undefined) deliver(route, event, undefined);
-    else {
-      const copies = transformedCopies(route, context.answers?.get(handed)?.get(destinationId));
-      for (const refusal of copies.refused) {
-        if (refusal.code === 298) result.filtered.push(destinationId);
-        else result.aborted.push({ destinationId, ...refusal, stage: 'user_transformer' });
-      }
-      for (const [copy, { event: made, bytes: own }] of copies.events.entries()) deliver(route, made, own, copy);
-    }
-  }
-  if (bytes > eventRowsBytesMax) {
-    return { code: tooLarge, reason: 'the event is too large for all of its destinations', stage: 'store' };
-  }
-  if (result.aborted.length > 0) {
-    const aborted = result.aborted.map(({ destinationId, code, reason, stage }) => ({
-      destinationId,
-      code,
-      reason,
-      stage,
-    }));
-    const configVersion = context.workspace.snapshot.version;
-    result.status = statusOf(job, 'succeeded', 200, { aborted, configVersion }, context.nowMs);
-  }
-  return result;
-}
-
-/** A destination whose transform throws loses its own copy of the event, visibly, and nobody else's. */
-function transform(route: Route, event: EventObject, sourceId: string, job: Job) {
-  const { destinationId } = route;
-  try {
-    const metadata = { sourceId, destinationId, messageId: job.messageId, receivedAtMs: job.receivedAtMs };
-    return route.destination.transform(event, metadata);
   } catch (error) {
-    const reason = `the destination's transform failed: ${error instanceof Error ? error.name : 'unknown'}`;
-    return { kind: 'aborted' as const, code: unreadable, reason };
+    return thrown(error);
   }
 }
 
-/** The part of RouterParameters that differs by event: `,"event_name":…`. */
-function parametersSuffix(event: EventObject, parameters: GatewayParameters, ofRun: JobRunOfEvent | undefined): string {
-  const name = event.event;
-  const type = event.type;
-  let suffix = '';
-  if (typeof name === 'string') suffix += `,"event_name":${JSON.stringify(name.slice(0, eventNameCharactersMax))}`;
-  if (typeof type === 'string') suffix += `,"event_type":${JSON.stringify(type.slice(0, eventNameCharactersMax))}`;
-  const { source_job_run_id: run, source_task_run_id: task, traceparent } = parameters;
-  if (run !== undefined) suffix += `,"source_job_run_id":${JSON.stringify(run)}`;
-  if (task !== undefined) suffix += `,"source_task_run_id":${JSON.stringify(task)}`;
-  if (ofRun !== undefined && ofRun.recordId !== '') suffix += `,"record_id":${JSON.stringify(ofRun.recordId)}`;
-  if (traceparent !== undefined) suffix += `,"traceparent":${JSON.stringify(traceparent)}`;
-  return suffix;
+function end({ handed, sourceId, plan, inHand, ending }: Ended, batch: PipelineBatch, context: PipelineContext): void {
+  if (ending.kind === 'aborted') context.dedup.giveBack(batch.claims, handed.job.jobId);
+  batch.end(handed, sourceId, ending, momentOf(context));
+  if (plan === undefined) return;
+  for (const tap of plan.taps) {
+    try {
+      tap.ended?.(handed, inHand, ending, batch);
+    } catch (error) {
+      context.tapFailed(error);
+    }
+  }
 }
 
-function runOf(event: EventObject, parameters: GatewayParameters): JobRunOfEvent | undefined {
-  return jobRunOf({ ...parameters, record_id: recordIdOf(event) });
+function ended(
+  handed: HandedJob,
+  sourceId: string,
+  plan: SourcePlan | undefined,
+  ending: Ending,
+  inHand?: EventInHand,
+): Ended {
+  return { handed, sourceId, plan, inHand, ending };
 }
 
-/** JSON text of the record an event was made of; '' when it names none, or one that no index could hold. */
-function recordIdOf(event: EventObject): string {
-  if (event.recordId === undefined) return '';
-  const text = JSON.stringify(event.recordId);
-  return text.length > recordIdCharactersMax ? '' : text;
+function aborted(code: number, reason: string, stage: StageName): Ending {
+  return { kind: 'aborted', code, reason, stage };
 }
 
-function statusOf(
-  job: Job,
-  state: JobStatus['state'],
-  code: number,
-  response: Record<string, unknown>,
-  nowMs: number,
-): JobStatus {
-  return {
-    jobId: job.jobId,
-    state,
-    attempt: 1,
-    code,
-    response: JSON.stringify(response),
-    execTimeMs: nowMs,
-    retryTimeMs: 0,
-    firstAttemptedAtMs: nowMs,
-  };
+function thrown(error: unknown): Ending {
+  const name = error instanceof Error ? error.name : 'unknown';
+  return aborted(unreadable, `the event cannot be processed: ${name}`, 'preprocess');
+}
+
+function momentOf({ nowMs, workspace }: Pick<PipelineContext, 'workspace' | 'nowMs'>) {
+  return { nowMs, configVersion: workspace.snapshot.version };
 }

@@ -10,6 +10,9 @@ import { DedupWindows } from './dedup.ts';
 import { DedupMemory } from './dedup-memory.ts';
 import { Processor, type Shared } from './processor.ts';
 import { RouteTable } from './routes.ts';
+import { SourcePlans } from './source-plan.ts';
+import { processorStages } from './stages.ts';
+import { processorTaps } from './taps.ts';
 
 const mailboxBytesMax = 64 * 1024 * 1024;
 /** Events that all processors of a thread hold. */
@@ -18,13 +21,18 @@ const threadBytesMax = 128 * 1024 * 1024;
 export function processorDefinition(environment: Environment): ActorDefinition<ProcessorMessage> {
   const { settings } = environment;
   const shared: Shared = {
-    routes: new RouteTable(settings.router),
+    plans: new SourcePlans({
+      routes: new RouteTable(settings.router),
+      stages: processorStages(),
+      taps: processorTaps(),
+    }),
     budget: new BytesBudget(threadBytesMax),
     dedup: {
       windows: new DedupWindows(settings.dedup),
       memory: new DedupMemory(settings.dedup.entriesMax, environment.telemetry.metrics),
     },
     count: processorCounter(environment),
+    tapFailed: tapFailureCounter(environment),
   };
   return defineActor<ProcessorMessage>({
     kind: processorKind,
@@ -41,6 +49,14 @@ export function processorDefinition(environment: Environment): ActorDefinition<P
       };
     },
   });
+}
+
+function tapFailureCounter({ telemetry }: Environment): () => void {
+  const failures = telemetry.metrics.counter(
+    'sluice_processor_tap_failures_total',
+    'Events that something which only looks on could not take; they went on all the same',
+  );
+  return () => failures.add(1);
 }
 
 /** Counts what a commit settled. By its ledger, so the counters cost nothing per event and agree with it. */

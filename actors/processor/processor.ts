@@ -14,7 +14,6 @@
 
 import type { ActorContext, StopReason } from '../../runtime/index.ts';
 import type { Environment } from '../environment.ts';
-import type { WorkspaceIndex } from '../services/workspace.ts';
 import type { LedgerDelta } from '../storage/contract.ts';
 import {
   type BytesBudget,
@@ -25,9 +24,12 @@ import {
 } from '../storage/partition-session.ts';
 import type { ProcessorMessage } from './contract.ts';
 import { Dedup, type DedupShared } from './dedup.ts';
-import { abortRefused, PipelineBatch, type PipelineContext, processJob } from './pipeline.ts';
-import type { RouteTable } from './routes.ts';
+import { DedupClaims } from './dedup-claims.ts';
+import { readParameters } from './event-text.ts';
+import { abortRefused, finish, type PipelineContext, type Prepared, prepare, processJob } from './pipeline.ts';
+import { PipelineBatch } from './pipeline-batch.ts';
 import { SeenReader } from './seen-reader.ts';
+import type { SourcePlans } from './source-plan.ts';
 import { UserTransforms } from './user-transforms.ts';
 
 /** One slice: about two milliseconds of work at 25 to 30 µs per event of 1 KB. */
@@ -40,11 +42,21 @@ const rowBytesExpected = 700;
 
 /** What all processors of a thread have in common. */
 export interface Shared {
-  routes: RouteTable;
+  plans: SourcePlans;
   budget: BytesBudget;
   dedup: DedupShared;
   /** For metrics. */
   count(ledger: readonly LedgerDelta[]): void;
+  tapFailed(error: unknown): void;
+}
+
+/** Jobs behind `building` that wait for what is done elsewhere; none is processed before they are. */
+interface Slice {
+  readonly prepared: Prepared[];
+  readonly claims: DedupClaims;
+  /** By which it is finished too: another configuration may want other transformations. */
+  readonly context: PipelineContext;
+  isReady: boolean;
 }
 
 interface InFlight {
@@ -71,10 +83,7 @@ export class Processor {
   #pieces: HandedJob[][] = [];
   #continuing = false;
   readonly #transforms: UserTransforms;
-  /** Jobs behind `building` that customers' code has to see first; none is processed before they are. */
-  #slice: { jobs: HandedJob[]; context: PipelineContext; isReady: boolean } | undefined;
-  #lookedAt: WorkspaceIndex | undefined;
-  #isTransforming = false;
+  #slice: Slice | undefined;
 
   constructor(context: ActorContext<ProcessorMessage>, environment: Environment, shared: Shared) {
     this.#context = context;
@@ -163,7 +172,8 @@ export class Processor {
       await this.#session.settled();
     }
     // What became of these is not known here; whoever opens the partition next reads it.
-    if (!isOrderly || this.#building !== undefined || this.#inFlight.size > 0) this.#dedup.forget();
+    const isUnknown = this.#building !== undefined || this.#slice !== undefined || this.#inFlight.size > 0;
+    if (!isOrderly || isUnknown) this.#dedup.forget();
     this.#dedup.close();
     this.#session.close();
   }
@@ -188,39 +198,42 @@ export class Processor {
     const batch = this.#building ?? new PipelineBatch(this.#bytesExpected());
     this.#building = batch;
     const context = this.#pipelineContext();
-    const slice: HandedJob[] | undefined = this.#hasTransformations(context) ? [] : undefined;
+    let slice: Slice | undefined;
     let bytes = 0;
     for (let jobs = 0; jobs < sliceJobsMax && bytes < sliceBytesMax && !this.#isFull(); jobs += 1) {
       const handed = this.#waiting[this.#next];
       if (handed === undefined) break;
       this.#next += 1;
       bytes += handed.job.payload.byteLength;
+      if (slice === undefined && this.#hasToWait(handed, context)) {
+        slice = { prepared: [], claims: new DedupClaims(), context, isReady: false };
+      }
       if (slice === undefined) processJob(handed, batch, context);
-      else slice.push(handed);
+      else slice.prepared.push(prepare(handed, slice.claims, context));
     }
-    if (slice !== undefined) this.#slice = { jobs: slice, context, isReady: !this.#transforms.begin(slice, context) };
+    if (slice !== undefined) {
+      slice.isReady = !this.#transforms.begin(slice.prepared);
+      this.#slice = slice;
+    }
     if (this.#next < this.#waiting.length) return;
     this.#waiting = [];
     this.#next = 0;
   }
 
-  /** By the very configuration it was transformed by: another one may want other transformations. */
   #finishSlice(): void {
     if (this.#slice?.isReady !== true) return;
-    const { jobs, context } = this.#slice;
+    const { prepared, claims, context } = this.#slice;
     this.#slice = undefined;
     const batch = this.#building ?? new PipelineBatch(0);
     this.#building = batch;
-    for (const handed of jobs) processJob(handed, batch, context);
+    batch.claims.absorb(claims);
+    for (const one of prepared) finish(one, batch, context);
   }
 
-  /** Worked out once per configuration: who has no transformation pays nothing for them. */
-  #hasTransformations({ workspace }: PipelineContext): boolean {
-    if (this.#lookedAt !== workspace) {
-      this.#lookedAt = workspace;
-      this.#isTransforming = workspace.snapshot.sources.some((source) => source.transformationSetup !== undefined);
-    }
-    return this.#isTransforming;
+  /** What its source's destinations need of others; everything after it waits with it. */
+  #hasToWait({ job }: HandedJob, { workspace, plans }: PipelineContext): boolean {
+    const source = workspace.sourceById(readParameters(job.parameters)?.source_id ?? '');
+    return source !== undefined && plans.of(source).isTransforming;
   }
 
   #commitBuilding(): void {
@@ -320,11 +333,12 @@ export class Processor {
     const nowMs = this.#context.clock.nowMs();
     return {
       workspace: workspace.current,
-      routes: this.#shared.routes,
+      plans: this.#shared.plans,
       tracing: telemetry.tracing,
       nowMs,
       dedup: this.#dedup,
       answers: this.#transforms.answers,
+      tapFailed: this.#shared.tapFailed,
     };
   }
 

@@ -6,9 +6,6 @@
 // so that code that takes its thread down fails alone; it is then left in peace for a growing time.
 
 import type { ActorContext } from '../../runtime/index.ts';
-import type { SourceConfig } from '../services/workspace.ts';
-import { bufferOver } from '../storage/job-row.ts';
-import type { HandedJob } from '../storage/partition-session.ts';
 import {
   failed,
   type TransformChunk,
@@ -18,10 +15,9 @@ import {
 } from '../transformations/contract.ts';
 import type { ProcessorMessage, TransformAnswered, TransformAsk, TransformEntry } from './contract.ts';
 import { gateEvent } from './destination-filter.ts';
-import { encodeEvent, parseEvent, readParameters } from './event-text.ts';
-import type { PipelineContext } from './pipeline.ts';
+import type { Prepared } from './pipeline.ts';
 import type { RouteTransformation } from './route-transformation.ts';
-import { fixTimestamps } from './timestamps.ts';
+import { EventInHand } from './stage.ts';
 import type { TransformAnswers } from './transformed-copies.ts';
 
 const chunkItemsMax = 200;
@@ -55,9 +51,9 @@ export class UserTransforms {
   }
 
   /** Asks for what this slice needs. False: nothing. */
-  begin(slice: readonly HandedJob[], pipeline: PipelineContext): boolean {
+  begin(slice: readonly Prepared[]): boolean {
     this.forget();
-    for (const ask of this.#gather(slice, pipeline)) this.#send(ask);
+    for (const ask of this.#gather(slice)) this.#send(ask);
     return this.#unanswered > 0;
   }
 
@@ -160,7 +156,7 @@ export class UserTransforms {
     return this.#unanswered === 0;
   }
 
-  #gather(slice: readonly HandedJob[], pipeline: PipelineContext): TransformAsk[] {
+  #gather(slice: readonly Prepared[]): TransformAsk[] {
     const asks: TransformAsk[] = [];
     const open = new Map<string, { ask: TransformAsk; characters: number }>();
     const add = (transformation: RouteTransformation, entry: TransformEntry): void => {
@@ -177,33 +173,24 @@ export class UserTransforms {
       group.ask.entries.push(entry);
       group.characters += size;
     };
-    for (const handed of slice) {
-      const source = pipeline.workspace.sourceById(readParameters(handed.job.parameters)?.source_id ?? '');
-      if (source?.transformationSetup !== undefined) gatherJob(handed, source, pipeline, add);
-    }
+    for (const one of slice) if (one instanceof EventInHand && one.plan.isTransforming) gatherEvent(one, add);
     return asks;
   }
 }
 
-function gatherJob(
-  handed: HandedJob,
-  source: SourceConfig,
-  { routes }: PipelineContext,
+function gatherEvent(
+  inHand: EventInHand,
   add: (transformation: RouteTransformation, entry: TransformEntry) => void,
 ): void {
+  const { handed, event, plan } = inHand;
   const { job } = handed;
-  const only = readParameters(job.parameters)?.destination_id;
-  const payload = bufferOver(job.payload);
-  const event = parseEvent(payload);
-  if (event === undefined) return;
-  const changes = fixTimestamps(event, job.receivedAtMs);
+  const { source_job_run_id, source_task_run_id, destination_id: only } = inHand.parameters;
   let text: string | undefined;
-  for (const { destinationId, transformation, filter } of routes.routesOf(source)) {
+  for (const { destinationId, transformation, filter } of plan.routes) {
     if (transformation === undefined || transformation.refusal !== undefined) continue;
     if (only !== undefined && only !== destinationId) continue;
     if (gateEvent(filter, event) !== undefined) continue;
-    text ??= Buffer.concat(encodeEvent(payload, event, changes)).toString('utf8');
-    const { source_job_run_id, source_task_run_id } = readParameters(job.parameters) ?? {};
+    text ??= Buffer.concat(inHand.encoded()).toString('utf8');
     const own = {
       jobId: job.jobId,
       messageId: job.messageId,

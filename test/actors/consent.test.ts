@@ -2,8 +2,8 @@
 
 import { strict as assert } from 'node:assert';
 import { test } from 'node:test';
-import { compileFilter, filterEvent } from '../../actors/processor/destination-filter.ts';
-import { makeDestination } from '../support/workspace-objects.ts';
+import { compileFilter } from '../../actors/processor/destination-filter.ts';
+import { filterEvent, makeDestination } from '../support/workspace-objects.ts';
 
 const denied = { code: 298, reason: 'the user has denied consent' };
 

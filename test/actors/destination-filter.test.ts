@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compileFilter, filterEvent, isIntegrated, supportedTypes } from '../../actors/processor/destination-filter.ts';
+import { compileFilter, isIntegrated, supportedTypes } from '../../actors/processor/destination-filter.ts';
 import type { DestinationConfig } from '../../actors/services/workspace.ts';
-import { makeDestination } from '../support/workspace-objects.ts';
+import { filterEvent, makeDestination } from '../support/workspace-objects.ts';
 
 test('the integrations object decides as in the field', () => {
   const table: [unknown, boolean][] = [

@@ -4,8 +4,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { encodeEvent } from '../../actors/processor/event-text.ts';
-import { abortRefused, PipelineBatch, processJob } from '../../actors/processor/pipeline.ts';
+import { abortRefused, processJob } from '../../actors/processor/pipeline.ts';
+import { PipelineBatch } from '../../actors/processor/pipeline-batch.ts';
 import { RouteTable } from '../../actors/processor/routes.ts';
+import { SourcePlans } from '../../actors/processor/source-plan.ts';
+import type { Ending, Stage, Tap } from '../../actors/processor/stage.ts';
 import { type DestinationConfig, WorkspaceIndex } from '../../actors/services/workspace.ts';
 import { readJobs } from '../../actors/storage/job-row.ts';
 import type { Results } from '../../actors/storage/partition-session.ts';
@@ -27,9 +30,18 @@ interface Input {
   payload: string;
   parameters?: string;
   tracing?: Tracing;
+  stages?: Stage[];
+  taps?: Tap[];
 }
 
-function run({ destinations = [makeDestination('d1')], payload, parameters, tracing = noTracing }: Input): Results {
+function run({
+  destinations = [makeDestination('d1')],
+  payload,
+  parameters,
+  tracing = noTracing,
+  stages = [],
+  taps = [],
+}: Input): Results {
   const batch = new PipelineBatch(0);
   const job = {
     jobId: 7,
@@ -44,10 +56,15 @@ function run({ destinations = [makeDestination('d1')], payload, parameters, trac
   const workspace = new WorkspaceIndex(makeSnapshot([makeSource('src', destinations)]));
   const context = {
     workspace,
-    routes: new RouteTable({ isolation: 'destination', shards: '' }),
+    plans: new SourcePlans({
+      routes: new RouteTable({ isolation: 'destination', shards: '' }),
+      stages: stages.map((stage) => () => stage),
+      taps: taps.map((tap) => () => tap),
+    }),
     tracing,
     nowMs: receivedAtMs + 5,
     dedup: { claim: () => true, giveBack: () => undefined },
+    tapFailed: () => undefined,
   };
   processJob({ job, afterId: 3, again: false, status: undefined }, batch, context);
   return batch.takeResults();
@@ -253,4 +270,55 @@ test('results that storage refuses become one aborted event with the reason', ()
     stage: 'store',
     configVersion: 4,
   });
+});
+
+test('a stage changes what goes on, or ends the event for all of its destinations', () => {
+  const blocked: Ending = { kind: 'filtered', code: 298, reason: 'blocked', stage: 'event_blocking' };
+  const stages: Stage[] = [
+    (inHand) => {
+      inHand.event.marked = true;
+      inHand.rewritten();
+      return undefined;
+    },
+    ({ event }) => (event.event === 'secret' ? blocked : undefined),
+    ({ event }) => {
+      if (event.event === 'poison') throw new RangeError('of the stage');
+      return undefined;
+    },
+  ];
+  const [job] = jobsOf(run({ payload: '{"type":"track","event":"open"}', stages }));
+  assert.equal(JSON.parse(Buffer.from(job?.payload ?? []).toString()).marked, true);
+  const ended = run({ payload: '{"type":"track","event":"secret"}', stages });
+  assert.deepEqual(countsOf(ended), ['src/ filtered 1']);
+  assert.equal(ended.statuses[0]?.state, 'filtered');
+  assert.equal(JSON.parse(ended.statuses[0]?.response ?? '').stage, 'event_blocking');
+  const poison = run({ payload: '{"type":"track","event":"poison"}', stages });
+  assert.deepEqual(countsOf(poison), ['src/ aborted 1']);
+});
+
+test('a tap hears what became of an event, adds to its commit, and cannot harm it', () => {
+  const heard: string[] = [];
+  const taps: Tap[] = [
+    {
+      processed: () => {
+        throw new Error('of the tap');
+      },
+    },
+    {
+      processed: ({ inHand, routed }, commit) => {
+        heard.push(`routed ${routed.length}`);
+        const { partition, userId, messageId, receivedAtMs } = inHand.handed.job;
+        const parentId = inHand.handed.job.jobId;
+        commit.add('esch', { jobId: 0, parentId, partition, userId, messageId, receivedAtMs, parameters: '{}' }, []);
+      },
+      ended: (_handed, inHand, { stage }) => void heard.push(`${stage} ${inHand === undefined}`),
+    },
+  ];
+  const results = run({ payload: '{"type":"track"}', taps });
+  assert.deepEqual(
+    results.jobs.map(({ queue, count }) => `${queue} ${count}`),
+    ['rt 1', 'esch 1'],
+  );
+  run({ payload: 'x', taps });
+  assert.deepEqual(heard, ['routed 1', 'preprocess true']);
 });

@@ -1,5 +1,12 @@
 // Workspace configuration as objects, for tests of the pipeline that need no file.
 
+import type { EventObject } from '../../actors/destinations/destination.ts';
+import {
+  type CompiledFilter,
+  type FilterVerdict,
+  filterType,
+  gateEvent,
+} from '../../actors/processor/destination-filter.ts';
 import type { DestinationConfig, SourceConfig, WorkspaceSnapshot } from '../../actors/services/workspace.ts';
 
 export function makeDestination(id: string, changes: Partial<DestinationConfig> = {}): DestinationConfig {
@@ -32,4 +39,9 @@ export function makeSource(id: string, destinations: DestinationConfig[]): Sourc
 
 export function makeSnapshot(sources: SourceConfig[], version = 1): WorkspaceSnapshot {
   return { version, hash: `hash-${version}`, loadedAtMs: 0, sources };
+}
+
+/** Both halves, as for a destination without a transformation. Undefined: the event goes to this destination. */
+export function filterEvent(filter: CompiledFilter, event: EventObject): FilterVerdict {
+  return gateEvent(filter, event) ?? filterType(filter, event);
 }
