@@ -11,7 +11,7 @@ import { checkConfig } from './check-config.ts';
 import { exitCodes, helpText, parseCommandLine } from './cli.ts';
 import { type CommandDatabase, type CommandDatabaseOptions, withCommandDatabase } from './command-database.ts';
 import type { Settings } from './config.ts';
-import { configTable, withConfigTable } from './config-docs.ts';
+import { configTable, withTables } from './config-docs.ts';
 import { readSettings, type SettingsRequest } from './config-file.ts';
 import { runDoctorCommand } from './doctor-command.ts';
 import { runJobCommand } from './job-command.ts';
@@ -214,9 +214,9 @@ function writeConfigDocs(write: boolean): number {
     return exitCodes.ok;
   }
   const path = join(packageFolder(), 'README.md');
-  const readme = withConfigTable(readFileSync(path, 'utf8'));
+  const readme = withTables(readFileSync(path, 'utf8'));
   if (readme === undefined) {
-    process.stderr.write(`Expected ${path} to have one pair of config markers.\n`);
+    process.stderr.write(`Expected ${path} to have one pair of markers for each table.\n`);
     return exitCodes.software;
   }
   writeFileSync(path, readme);

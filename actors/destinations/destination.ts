@@ -28,14 +28,103 @@ export interface CompiledDestination {
   transform(event: EventObject, metadata: EventMetadata): TransformResult;
 }
 
+/**
+ * What takes the jobs of a type to the destination: `http`, the router by the request descriptor; `custom`, a sender of
+ * its own in the router; `batch`, the batch router by way of files. What this program has none of is refused (senders.ts).
+ */
+export type DeliveredBy = 'http' | 'custom' | 'batch';
+
 export interface DestinationType {
   /** Name of the destination definition, upper case. */
   readonly name: string;
+  readonly deliveredBy: DeliveredBy;
+  /** For people: what is sent where. */
+  readonly summary: string;
+  readonly settings: readonly SettingDoc[];
+  /** Message types it has a use for; undefined: all. */
+  readonly messageTypes?: readonly string[];
+  /** Absent: one event per request. */
+  readonly batch?: BatchRules;
   compile(destination: DestinationConfig): CompiledDestination;
 }
 
+/** One key of a destination's `config`, for people. */
+export interface SettingDoc {
+  readonly key: string;
+  readonly isRequired: boolean;
+  readonly doc: string;
+}
+
+/** How a vendor takes several events in one request (batch.ts merges them and reads the answer). */
+export interface BatchRules {
+  readonly eventsMax: number;
+  /** Of the whole body. */
+  readonly bytesMax: number;
+  /**
+   * What an answer that is neither success nor "later" says about each event, by its index; undefined when it says
+   * nothing. Successes that hold refusals of single events (207) are asked about as well.
+   */
+  readonly verdicts?: (answer: BatchAnswer, count: number) => BatchVerdict[] | undefined;
+}
+
+export interface BatchAnswer {
+  readonly code: number;
+  /** Parsed; an empty object when it is no JSON object. */
+  readonly body: EventObject;
+}
+
+export type BatchVerdict =
+  /** It ended like a request of its own with this code. */
+  | { kind: 'ended'; code: number; reason?: string }
+  /** It was refused only for its company: send it again, which is no attempt more. */
+  | { kind: 'again' }
+  /** Somebody in the batch is at fault: send each one alone to find out who. */
+  | { kind: 'alone' };
+
+const unsendableCode = 400;
+const headerNamePattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+/** Anything else would end the header, or cannot be written in one byte. */
+const badHeaderValuePattern = /[^\t\x20-\x7e\x80-\xff]/;
+
 export function deliver(request: RequestDescriptor, body: Uint8Array | 'event'): TransformResult {
   return { kind: 'deliver', request: JSON.stringify(request), body };
+}
+
+/** For requests that are the same for every event but for their body: they are encoded once. */
+export function sendTo(request: RequestDescriptor): (body: Uint8Array | 'event') => TransformResult {
+  const encoded = JSON.stringify(request);
+  return (body) => ({ kind: 'deliver', request: encoded, body });
+}
+
+/** POST of JSON, what nearly every vendor wants. */
+export function postJson(endpoint: string, headers: Record<string, string> = {}): RequestDescriptor {
+  return { method: 'POST', endpoint, headers, params: {}, format: 'JSON' };
+}
+
+export function abort(reason: string, code = unsendableCode): TransformResult {
+  return { kind: 'aborted', code, reason };
+}
+
+export function filter(reason: string): TransformResult {
+  return { kind: 'filtered', reason };
+}
+
+/** Why a request cannot be sent as it is; undefined when it can. */
+export function invalidRequest({ endpoint, headers }: RequestDescriptor): string | undefined {
+  if (!isHttpUrl(endpoint)) return 'the endpoint is not an http or https URL';
+  for (const name of Object.keys(headers)) {
+    if (!headerNamePattern.test(name)) return `the header name ${JSON.stringify(name.slice(0, 100))} is not legal`;
+    if (badHeaderValuePattern.test(headers[name] ?? '')) return `the value of the header ${name} is not legal`;
+  }
+  return undefined;
+}
+
+export function isHttpUrl(text: string): boolean {
+  return /^https?:/i.test(text) && URL.canParse(text);
+}
+
+export function basicAuthorization(user: string, password: string): Record<string, string> {
+  return { Authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` };
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

@@ -2,18 +2,31 @@
 // its events are aborted with a reason, so that they are counted and can be replayed once it exists.
 
 import type { DestinationConfig, SourceConfig } from '../services/workspace.ts';
-import type { CompiledDestination, DestinationType } from './destination.ts';
+import { abort, type BatchRules, type CompiledDestination, type DestinationType } from './destination.ts';
+import { discord } from './discord.ts';
+import { posthog } from './posthog.ts';
+import { segment } from './segment.ts';
+import { missingSender } from './senders.ts';
+import { slack } from './slack.ts';
 import { webhook } from './webhook.ts';
 
-const types: ReadonlyMap<string, DestinationType> = new Map([webhook].map((type) => [type.name, type]));
+/** In the order of the documentation. */
+export const destinationTypes: readonly DestinationType[] = [webhook, segment, slack, discord, posthog];
+
+const types: ReadonlyMap<string, DestinationType> = new Map(destinationTypes.map((type) => [type.name, type]));
 const unknownTypeCode = 404;
 
 export function compileDestination(destination: DestinationConfig): CompiledDestination {
   const { name } = destination.destinationDefinition;
   const type = types.get(name.toUpperCase());
-  if (type !== undefined) return type.compile(destination);
-  const reason = `destination type ${name} is not known`;
-  return { problem: reason, transform: () => ({ kind: 'aborted', code: unknownTypeCode, reason }) };
+  if (type === undefined) return refused(`destination type ${name} is not known`);
+  const missing = missingSender(type);
+  return missing === undefined ? type.compile(destination) : refused(missing);
+}
+
+/** Absent: its events go one by one. */
+export function batchRulesOf(destination: DestinationConfig): BatchRules | undefined {
+  return types.get(destination.destinationDefinition.name.toUpperCase())?.batch;
 }
 
 /** Enabled destinations that can only abort. They are no fault of the file: the others must go on. */
@@ -32,4 +45,11 @@ export function destinationProblems(sources: readonly SourceConfig[]): string[] 
 export function destinationTypeLabel(destination: DestinationConfig | undefined): string {
   const name = destination?.destinationDefinition.name.toUpperCase() ?? '';
   return types.has(name) ? name : 'unknown';
+}
+
+/** The operator is told what there is instead, the event only what it ran into. */
+function refused(reason: string): CompiledDestination {
+  const supported = destinationTypes.filter((type) => missingSender(type) === undefined).map(({ name }) => name);
+  const problem = `${reason}; supported are ${supported.join(', ')}`;
+  return { problem, transform: () => abort(reason, unknownTypeCode) };
 }

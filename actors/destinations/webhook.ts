@@ -4,21 +4,31 @@
 import type { RequestDescriptor } from '../job.ts';
 import type { DestinationConfig } from '../services/workspace.ts';
 import {
+  abort,
   type CompiledDestination,
   type DestinationType,
   deliver,
   type EventMetadata,
   type EventObject,
+  invalidRequest,
+  isHttpUrl,
   isObject,
+  type SettingDoc,
+  sendTo,
   type TransformResult,
 } from './destination.ts';
 import { fillTemplate, parseTemplate, type Template, withoutTaken } from './dynamic-config.ts';
 
 const methods: readonly string[] = ['POST', 'PUT', 'PATCH', 'GET', 'DELETE'];
-const badSettingsCode = 400;
 const noBody = new Uint8Array(0);
 /** Levels of nesting that become query parameters; what is deeper is sent as JSON. */
 const paramDepthMax = 8;
+
+const settingDocs: readonly SettingDoc[] = [
+  { key: 'webhookUrl', isRequired: true, doc: 'where events go' },
+  { key: 'webhookMethod', isRequired: false, doc: `\`POST\` (default), or ${methods.slice(1).join(', ')}` },
+  { key: 'headers', isRequired: false, doc: 'of every request (`[{from: name, to: value}]`)' },
+];
 
 /** A setting as it is for every event, or the template that gives it. */
 type Setting = string | Template;
@@ -31,6 +41,9 @@ interface Settings {
 
 export const webhook: DestinationType = {
   name: 'WEBHOOK',
+  deliveredBy: 'http',
+  summary: 'the event itself, as JSON, to an address of yours',
+  settings: settingDocs,
   compile(destination) {
     const settings = readSettings(destination);
     if (typeof settings === 'string') return { problem: settings, transform: () => abort(settings) };
@@ -48,7 +61,7 @@ function compileStatic(settings: Settings): CompiledDestination {
   if (settings.method === 'GET') {
     return { transform: (event) => deliver({ ...request, params: paramsOf(event) }, noBody) };
   }
-  const result = deliver(request, 'event');
+  const result = sendTo(request)('event');
   return { transform: () => result };
 }
 
@@ -80,9 +93,11 @@ function describe(
   headers: readonly (readonly [string, string])[],
 ): RequestDescriptor | string {
   if (endpoint === '') return 'webhookUrl is missing';
-  if (!URL.canParse(endpoint) || !/^https?:/i.test(endpoint)) return 'webhookUrl is not an http or https URL';
+  if (!isHttpUrl(endpoint)) return 'webhookUrl is not an http or https URL';
   const named = Object.fromEntries(headers.filter(([name]) => name !== ''));
-  return { method, endpoint, headers: named, params: {}, format: method === 'GET' ? 'NONE' : 'JSON' };
+  const format = method === 'GET' ? 'NONE' : 'JSON';
+  const request: RequestDescriptor = { method, endpoint, headers: named, params: {}, format };
+  return invalidRequest(request) ?? request;
 }
 
 /** The settings, or what is wrong with them. */
@@ -129,8 +144,4 @@ function flatten(value: unknown, name: string, params: Record<string, unknown>, 
     const next = Array.isArray(value) ? `${name}[${key}]` : name === '' ? key : `${name}.${key}`;
     flatten(item, next, params, depth - 1);
   }
-}
-
-function abort(reason: string): TransformResult {
-  return { kind: 'aborted', code: badSettingsCode, reason };
 }

@@ -54,6 +54,7 @@ const contentTypes: Readonly<Record<RequestDescriptor['format'], string>> = {
   FORM: 'application/x-www-form-urlencoded',
   GZIP: 'application/json',
   NONE: '',
+  CUSTOM: '',
 };
 
 export function createHttpDelivery(client: HttpClient, options: HttpDeliveryOptions): Delivery {

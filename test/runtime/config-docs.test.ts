@@ -1,22 +1,23 @@
-// The README's table of settings is the one the settings give.
+// The README's tables are the ones that the settings and the destinations give.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { configTable, withConfigTable } from '../../actors/config-docs.ts';
+import { configTable, withTable, withTables } from '../../actors/config-docs.ts';
 import { repositoryRoot } from '../support/repository.ts';
 
-test('the table of settings in README.md is fresh', () => {
+test('the tables in README.md are fresh', () => {
   const readme = readFileSync(join(repositoryRoot(), 'README.md'), 'utf8');
-  assert.equal(readme, withConfigTable(readme), 'renew it with: node dist/actors/main.js config-docs --write');
+  assert.equal(readme, withTables(readme), 'renew them with: node dist/actors/main.js config-docs --write');
 });
 
 test('renews the table between the markers and nothing else', () => {
-  const readme = 'before\n<!-- config:begin -->\nold\n<!-- config:end -->\nafter\n';
-  assert.equal(withConfigTable(readme, 'NEW'), 'before\n<!-- config:begin -->\nNEW\n<!-- config:end -->\nafter\n');
-  for (const bad of ['', '<!-- config:begin -->', '<!-- config:end --><!-- config:begin -->', readme + readme]) {
-    assert.equal(withConfigTable(bad, 'NEW'), undefined);
+  const markers = { begin: '<!-- begin -->', end: '<!-- end -->' };
+  const readme = 'before\n<!-- begin -->\nold\n<!-- end -->\nafter\n';
+  assert.equal(withTable(readme, markers, 'NEW'), 'before\n<!-- begin -->\nNEW\n<!-- end -->\nafter\n');
+  for (const bad of ['', '<!-- begin -->', '<!-- end --><!-- begin -->', readme + readme]) {
+    assert.equal(withTable(bad, markers, 'NEW'), undefined);
   }
 });
 

@@ -2,10 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { EventObject, TransformResult } from '../../actors/destinations/destination.ts';
-import { compileDestination, destinationProblems, destinationTypeLabel } from '../../actors/destinations/registry.ts';
-import type { RequestDescriptor } from '../../actors/job.ts';
-import { makeDestination, makeSource } from '../support/workspace-objects.ts';
+import type { EventObject, TransformResult } from '../../../actors/destinations/destination.ts';
+import {
+  compileDestination,
+  destinationProblems,
+  destinationTypeLabel,
+} from '../../../actors/destinations/registry.ts';
+import type { RequestDescriptor } from '../../../actors/job.ts';
+import { makeDestination, makeSource } from '../../support/workspace-objects.ts';
 
 const metadata = { sourceId: 's', destinationId: 'd', messageId: 'm-1', receivedAtMs: 0 };
 const track: EventObject = {
@@ -78,6 +82,8 @@ test('settings that cannot work abort with the reason', () => {
     [{ webhookUrl: 'example.com/hook' }, 'webhookUrl is not an http or https URL'],
     [{ webhookUrl: 'ftp://example.com' }, 'webhookUrl is not an http or https URL'],
     [{ webhookUrl: 'file:///etc/passwd' }, 'webhookUrl is not an http or https URL'],
+    [{ webhookUrl: 'http://h/', headers: [{ from: 'a b', to: 'x' }] }, 'the header name "a b" is not legal'],
+    [{ webhookUrl: 'http://h/', headers: [{ from: 'a', to: 'x\ny' }] }, 'the value of the header a is not legal'],
     [{ webhookUrl: 'http://h/', webhookMethod: 'TRACE' }, 'webhookMethod is not one of POST, PUT, PATCH, GET, DELETE'],
   ];
   for (const [config, reason] of table) assert.deepEqual(transform(config), { kind: 'aborted', code: 400, reason });
@@ -129,7 +135,7 @@ test('a type nobody wrote aborts its events with its name', () => {
 });
 
 test('tells which enabled destinations can only abort, each once, and why', () => {
-  const unknown = { id: 'x', name: 'GA4', displayName: 'GA4', config: {} };
+  const unknown = { id: 'x', name: 'BRAZE', displayName: 'Braze', config: {} };
   const destinations = [
     makeDestination('good'),
     makeDestination('bad-url', { config: { webhookUrl: 'no address' } }),
@@ -141,6 +147,6 @@ test('tells which enabled destinations can only abort, each once, and why', () =
   assert.match(problems[0] ?? '', /^every event for destination bad-url will be aborted: .*webhookUrl/);
   assert.match(
     problems[1] ?? '',
-    /^every event for destination none will be aborted: destination type GA4 is not known/,
+    /^every event for destination none will be aborted: destination type BRAZE is not known; supported are WEBHOOK, /,
   );
 });

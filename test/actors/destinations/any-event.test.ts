@@ -1,0 +1,115 @@
+// What holds for every destination type, whatever somebody sends: a transform never throws, never changes the event,
+// says why it delivers nothing, and makes requests that can be sent.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { EventObject, TransformResult } from '../../../actors/destinations/destination.ts';
+import { invalidRequest } from '../../../actors/destinations/destination.ts';
+import { destinationTypes } from '../../../actors/destinations/registry.ts';
+import type { RequestDescriptor } from '../../../actors/job.ts';
+import { transformer } from '../../support/destinations.ts';
+
+/** Settings with which each type delivers something. */
+const settings: Readonly<Record<string, Record<string, unknown>>> = {
+  WEBHOOK: { webhookUrl: 'https://example.com/', headers: [{ from: 'x-user', to: '{{ event.userId || none }}' }] },
+  SEGMENT: { writeKey: 'wk' },
+  SLACK: { webhookUrl: 'https://example.com/', identifyTemplate: '{{traits.a}} {{traitsList}} {{properties.b.c}}' },
+  DISCORD: { webhookUrl: 'https://example.com/', embedFlag: true, embedTitleTemplate: '{{propertiesList}}' },
+  POSTHOG: { teamApiKey: 'key' },
+};
+
+const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE']);
+const formats = new Set<RequestDescriptor['format']>(['JSON', 'JSON_ARRAY', 'XML', 'FORM', 'GZIP', 'NONE', 'CUSTOM']);
+
+const words = fc.constantFrom(
+  '',
+  ' ',
+  'Order Completed',
+  'Product Added',
+  'user-1',
+  '2026-03-01T00:00:00Z',
+  '__proto__',
+  '💥',
+  'x'.repeat(300),
+);
+const anyValue = fc.oneof(
+  fc.jsonValue({ maxDepth: 3 }),
+  words,
+  fc.double(),
+  fc.constant({ toString: null, length: -1 }),
+);
+const fields = fc.dictionary(
+  fc.oneof(
+    fc.string(),
+    fc.constantFrom('__proto__', 'constructor', 'email', 'name', 'products', 'price', 'revenue', 'total'),
+  ),
+  anyValue,
+  { maxKeys: 6 },
+);
+const fieldsOfEvent = fc.record(
+  {
+    type: fc.oneof(
+      { weight: 9, arbitrary: fc.constantFrom('identify', 'track', 'page', 'screen', 'group', 'alias') },
+      { weight: 1, arbitrary: anyValue },
+    ),
+    userId: anyValue,
+    anonymousId: fc.oneof(words, anyValue),
+    event: fc.oneof(words, anyValue),
+    name: anyValue,
+    groupId: fc.oneof(words, anyValue),
+    previousId: fc.oneof(words, anyValue),
+    properties: fc.oneof(fields, anyValue),
+    traits: fc.oneof(fields, anyValue),
+    context: fc.oneof(
+      fc.record(
+        { traits: fields, device: fields, app: fields, page: fields, ip: anyValue, externalId: fc.array(fields) },
+        { requiredKeys: [] },
+      ),
+      anyValue,
+    ),
+    timestamp: fc.oneof(words, anyValue),
+    integrations: fields,
+  },
+  { requiredKeys: [] },
+);
+
+/** As it comes from the gateway: parsed from its bytes. */
+const eventOf = fieldsOfEvent.map((event): EventObject => JSON.parse(JSON.stringify(event)));
+
+function check(result: TransformResult): void {
+  if (result.kind !== 'deliver') {
+    assert.ok(result.reason !== '', 'expected a reason');
+    if (result.kind === 'aborted') assert.ok(result.code >= 400 && result.code < 500, `got code ${result.code}`);
+    return;
+  }
+  const request: RequestDescriptor = JSON.parse(result.request);
+  assert.ok(formats.has(request.format), `got format ${request.format}`);
+  if (request.format === 'CUSTOM') {
+    assert.deepEqual([request.method, request.endpoint], ['', '']);
+  } else {
+    assert.equal(invalidRequest(request), undefined);
+    assert.ok(methods.has(request.method), `got method ${request.method}`);
+  }
+  const isJson = request.format === 'JSON' || request.format === 'CUSTOM';
+  if (isJson && result.body !== 'event' && !result.request.includes('ndjson'))
+    JSON.parse(Buffer.from(result.body).toString());
+}
+
+for (const { name } of destinationTypes) {
+  test(`${name} knows what to do with any event`, () => {
+    const config = settings[name];
+    assert.ok(config, `expected settings for ${name} in this test`);
+    const transform = transformer(name, config);
+    let delivered = 0;
+    fc.assert(
+      fc.property(eventOf, (event) => {
+        const result = transform(event);
+        check(result);
+        if (result.kind === 'deliver') delivered += 1;
+      }),
+      { numRuns: 300 },
+    );
+    assert.ok(delivered > 0, 'expected that something is delivered');
+  });
+}
