@@ -10,8 +10,8 @@ import { Worker } from 'node:worker_threads';
 import { Pool } from 'undici';
 import { JobRowWriter } from '../actors/storage/job-row.ts';
 import { CleanupList, temporaryFolder } from '../test/support/cleanup.ts';
-import { loadUws } from '../transport/http-server-uws.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres, workerEntry } from '../transport/index.ts';
+import { loadUws } from '../transport/uws-module.ts';
 import { batchPrefix } from './event-template.ts';
 import type { RawFrame, RawReply } from './raw-storage.ts';
 

@@ -6,6 +6,7 @@ import { TransportError } from './errors.ts';
 import type { HttpHeaders } from './http-server-contract.ts';
 
 export const emptyBody: Buffer = Buffer.alloc(0);
+export const noHeaders: ReadonlyMap<string, string> = new Map();
 export const overloadedBody = 'Service Unavailable\n';
 export const lateBody = 'request timeout\n';
 export const failedBody = 'Internal Server Error\n';

@@ -26,6 +26,8 @@ export interface HttpRequest {
   readonly bodyTooLarge: boolean;
   /** Value of one of the `headerNames`, or ''. */
   header(name: string): string;
+  /** Every header by its lower-case name, where `keepsAllHeaders` says so; otherwise empty. */
+  readonly allHeaders: ReadonlyMap<string, string>;
 }
 
 export type HttpHeaders = Readonly<Record<string, string>>;
@@ -40,6 +42,8 @@ export interface HttpListenOptions {
   engine: 'auto' | HttpEngine;
   /** Lower-case names of the headers `HttpRequest.header` may be asked for; only these are copied. */
   headerNames: readonly string[];
+  /** Paths whose handlers look at headers that nobody can name before. Default: none. */
+  keepsAllHeaders?(path: string): boolean;
   /** Largest body of one request, enforced while reading. */
   bodyBytesMax: number;
   /** Bodies held at once, over all requests; a request beyond it is answered 503. */

@@ -13,6 +13,7 @@ import {
   HttpIntake,
   lateBody,
   lateHeaders,
+  noHeaders,
   overloadedBody,
   overloadedHeaders,
   plainTextHeaders,
@@ -37,6 +38,8 @@ export async function listenNode(options: HttpListenOptions, fallbackReason: str
   const headerNames = new Set(options.headerNames);
   const deadlines = new ReadDeadlines(options.bodyTimeoutMs ?? bodyTimeoutMsDefault);
   const server = openServer(options);
+  // What is beyond node's own limit it leaves out silently, also the length of the body; the bytes are limited anyway.
+  server.maxHeadersCount = 0;
   server.on('request', (message, response) => accept({ options, intake, headerNames, deadlines }, message, response));
   const port = await listen(server, options);
   return {
@@ -131,6 +134,12 @@ class NodeExchange implements HttpRequest {
     const value = this.#message.headers[name];
     if (value === undefined) return '';
     return typeof value === 'string' ? value : value.join(', ');
+  }
+
+  get allHeaders(): ReadonlyMap<string, string> {
+    if (this.#listener.options.keepsAllHeaders?.(this.path) !== true) return noHeaders;
+    const { headers } = this.#message;
+    return new Map(Object.entries(headers).map(([name, value]) => [name, String(value)]));
   }
 
   start(): void {

@@ -1,17 +1,18 @@
-// The HTTP listener over uWebSockets.js, the engine the gateway prefers. The package is optional and untyped at the
-// places that matter, so this file states the few functions it uses and checks that they are there.
+// The HTTP listener over uWebSockets.js (uws-module.ts), the engine the gateway prefers.
 //
 // Rules of the engine this file obeys: a request object is dead after its callback, chunks are dead after theirs, a
 // response object is dead after `end` or `onAborted`, and writes are corked. A client that pipelines a request while
 // an asynchronous answer is still due has its connection closed by the engine; it must send again.
 //
 // The engine closes connections by itself that are silent for 10 s, whose headers take longer than that, or whose bodies
-// come at less than 16 KiB in 10 s; none of this can be set.
+// come at less than 16 KiB in 10 s; none of this can be set. It answers 505 to HTTP/1.0, takes the first of several
+// Content-Length headers and any Transfer-Encoding for "chunked": what does not say plainly where its body ends is refused
+// here, because a proxy before us might see another end, and with it other requests.
 
 import { strict as assert } from 'node:assert';
 import { STATUS_CODES } from 'node:http';
 import { createServer } from 'node:net';
-import { TransportError } from './errors.ts';
+import type { TransportError } from './errors.ts';
 import { ReadDeadlines } from './http-deadlines.ts';
 import {
   announcesTooMuch,
@@ -21,6 +22,7 @@ import {
   HttpIntake,
   lateBody,
   lateHeaders,
+  noHeaders,
   overloadedBody,
   overloadedHeaders,
   plainTextHeaders,
@@ -35,57 +37,7 @@ import {
 } from './http-server-contract.ts';
 import { readTls } from './http-tls.ts';
 import { formatAddress } from './remote-address.ts';
-
-interface UwsResponse {
-  writeStatus(status: string): void;
-  writeHeader(name: string, value: string): void;
-  end(body: string | Uint8Array, closeConnection?: boolean): void;
-  endWithoutBody(): void;
-  cork(write: () => void): void;
-  onAborted(aborted: () => void): void;
-  onData(receive: (chunk: ArrayBuffer, isLast: boolean) => void): void;
-  getRemoteAddress(): ArrayBuffer;
-  /** Of the PROXY protocol; empty when the connection does not speak it. */
-  getProxiedRemoteAddress(): ArrayBuffer;
-}
-
-interface UwsRequest {
-  getCaseSensitiveMethod(): string;
-  getUrl(): string;
-  getQuery(): string | undefined;
-  getHeader(name: string): string;
-}
-
-interface UwsApp {
-  any(pattern: string, handler: (response: UwsResponse, request: UwsRequest) => void): void;
-  listen(host: string, port: number, flags: number, listening: (socket: unknown) => void): void;
-  close(): void;
-}
-
-export interface UwsModule {
-  App(): UwsApp;
-  SSLApp(options: { cert_file_name: string; key_file_name: string }): UwsApp;
-  us_socket_local_port(socket: unknown): number;
-  LIBUS_LISTEN_EXCLUSIVE_PORT: number;
-}
-
-export type LoadedUws = { ok: true; uws: UwsModule } | { ok: false; error: TransportError };
-
-/** Tries to load the native add-on; says why when it cannot. */
-export async function loadUws(): Promise<LoadedUws> {
-  // A variable, so that the program compiles where the optional package is not installed.
-  const packageName: string = 'uwebsockets';
-  try {
-    const loaded: { default?: unknown } = await import(packageName);
-    if (isUws(loaded.default)) return { ok: true, uws: loaded.default };
-    throw new Error('the package does not export what is expected');
-  } catch (cause) {
-    const lines = String(cause instanceof Error ? cause.message : cause).split('\n');
-    const reason = lines.findLast((line) => line.trim() !== '') ?? 'unknown reason';
-    const message = `expected uWebSockets.js to load, got: ${reason}`;
-    return { ok: false, error: new TransportError('HTTP_ENGINE_UNAVAILABLE', message, { cause }) };
-  }
-}
+import type { UwsApp, UwsModule, UwsRequest, UwsResponse } from './uws-module.ts';
 
 export async function listenUws(uws: UwsModule, options: HttpListenOptions): Promise<HttpServer> {
   const intake = new HttpIntake(options);
@@ -120,6 +72,9 @@ function openApp(uws: UwsModule, { tls }: HttpListenOptions): UwsApp {
   return uws.SSLApp({ cert_file_name: tls.certFile, key_file_name: tls.keyFile });
 }
 
+/** What has more is no number we could count to. */
+const lengthDigitsMax = 15;
+
 interface Listener {
   options: HttpListenOptions;
   intake: HttpIntake;
@@ -134,7 +89,7 @@ function accept(listener: Listener, response: UwsResponse, request: UwsRequest):
   } else if (intake.full) {
     write(response, request.getCaseSensitiveMethod(), 503, overloadedHeaders, overloadedBody);
   } else {
-    new UwsExchange(listener, response, request).start(request);
+    new UwsExchange(listener, response, request).start();
   }
 }
 
@@ -159,7 +114,12 @@ class UwsExchange implements HttpRequest {
   bodyTooLarge = false;
   readonly #listener: Listener;
   readonly #response: UwsResponse;
-  readonly #headers: string[] = [];
+  /** By the place of their names; a name that comes twice counts where it comes first. */
+  readonly #headers: string[];
+  readonly #allHeaders: Map<string, string> | undefined;
+  /** Where the body ends is in doubt. */
+  #isAmbiguous = false;
+  #contentLength = '';
   #reader: BodyReader | undefined;
   #state: 'reading' | 'handling' | 'answered' = 'reading';
   #gone = false;
@@ -170,7 +130,9 @@ class UwsExchange implements HttpRequest {
     this.method = request.getCaseSensitiveMethod();
     this.path = request.getUrl();
     this.query = request.getQuery() ?? '';
-    for (const name of listener.options.headerNames) this.#headers.push(request.getHeader(name));
+    this.#headers = new Array<string>(listener.headerIndex.size).fill('');
+    this.#allHeaders = listener.options.keepsAllHeaders?.(this.path) === true ? new Map() : undefined;
+    this.#readHeaders(request);
   }
 
   /** '' once the client is gone: the engine forgets it then. */
@@ -189,12 +151,22 @@ class UwsExchange implements HttpRequest {
     return this.#headers[index] ?? '';
   }
 
-  start(request: UwsRequest): void {
+  get allHeaders(): ReadonlyMap<string, string> {
+    return this.#allHeaders ?? noHeaders;
+  }
+
+  start(): void {
     const { intake } = this.#listener;
     intake.enter();
     this.#response.onAborted(() => this.#closed());
+    if (this.#isAmbiguous) {
+      this.#finish();
+      // No answer: the engine would write it, and go on to read what follows as a request.
+      this.#response.close();
+      return;
+    }
     this.#response.onData((chunk, isLast) => this.#read(chunk, isLast));
-    if (announcesTooMuch(request.getHeader('content-length'), intake.bodyBytesMax)) this.#refuseBody();
+    if (announcesTooMuch(this.#contentLength, intake.bodyBytesMax)) this.#refuseBody();
     else this.#listener.deadlines.add(this);
   }
 
@@ -208,6 +180,26 @@ class UwsExchange implements HttpRequest {
       writeHead(this.#response, 408, lateHeaders);
       this.#response.end(lateBody, true);
     });
+  }
+
+  /** One pass: a call into the engine for each name we know would cost more, and would not see a second value. */
+  #readHeaders(request: UwsRequest): void {
+    const { headerIndex } = this.#listener;
+    let encodings = 0;
+    let lengths = 0;
+    request.forEach((name, value) => {
+      const index = headerIndex.get(name);
+      if (index !== undefined && this.#headers[index] === '') this.#headers[index] = value;
+      if (name === 'content-length') {
+        lengths += 1;
+        this.#contentLength = value;
+      } else if (name === 'transfer-encoding') {
+        encodings += value.toLowerCase() === 'chunked' ? 1 : 2;
+      }
+      const known = this.#allHeaders?.get(name);
+      this.#allHeaders?.set(name, known === undefined ? value : `${known}, ${value}`);
+    });
+    this.#isAmbiguous = lengths > 1 || encodings > 1 || this.#contentLength.length > lengthDigitsMax;
   }
 
   #read(chunk: ArrayBuffer, isLast: boolean): void {
@@ -308,10 +300,6 @@ function writeHead(response: UwsResponse, status: number, headers: HttpHeaders):
   // The engine writes 200 by itself.
   if (status !== 200) response.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
   for (const name in headers) response.writeHeader(name, headers[name] ?? '');
-}
-
-function isUws(value: unknown): value is UwsModule {
-  return typeof value === 'object' && value !== null && 'App' in value && typeof value.App === 'function';
 }
 
 /** The engine does not say why it could not listen; node:net, asked for the same port, does. */

@@ -3,7 +3,8 @@
 
 import type { HttpListenOptions, HttpServer } from './http-server-contract.ts';
 import { listenNode } from './http-server-node.ts';
-import { listenUws, loadUws } from './http-server-uws.ts';
+import { listenUws } from './http-server-uws.ts';
+import { loadUws } from './uws-module.ts';
 
 export type * from './http-server-contract.ts';
 

@@ -58,6 +58,7 @@ export const answers = Object.freeze({
   unreadableBody: refusal(500, 'failed to read body from request'),
   refusedByStorage: refusal(500, 'event could not be stored'),
   failed: refusal(500, 'internal server error'),
+  noWarehouse: refusal(501, 'there is no warehouse service'),
   unavailable: refusal(503, 'service unavailable', busyHeaders),
   noDatabase: refusal(503, 'Cannot connect to db'),
 });

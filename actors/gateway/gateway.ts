@@ -21,7 +21,7 @@ import type { LiveEvents } from './live-events.ts';
 import { OtherRoutes } from './other-routes.ts';
 import { Routes, requestHeaderNames } from './routes.ts';
 import { StoreBatcher } from './store-batcher.ts';
-import { type WebhookFailure, WebhookRoute } from './webhook-route.ts';
+import { isWebhookPath, type WebhookFailure, WebhookRoute } from './webhook-route.ts';
 
 export interface GatewayOptions {
   settings: Settings;
@@ -80,6 +80,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     port: settings.gateway.port,
     engine: settings.http.engine,
     headerNames: requestHeaderNames,
+    keepsAllHeaders: isWebhookPath,
     bodyBytesMax: settings.gateway.requestBytesMax,
     bodyBytesInFlightMax: Math.max(settings.gateway.storeBytesMax, settings.gateway.requestBytesMax),
     requestsInFlightMax: settings.gateway.requestsInFlightMax,
@@ -210,7 +211,7 @@ function announce(server: HttpServer, log: ActorLog): void {
 }
 
 /** Field names and values of the reference, which health checks out there parse. */
-function health({ workspace, databaseUp }: GatewayOptions): Answer {
+function health({ workspace, databaseUp, settings }: GatewayOptions): Answer {
   if (!databaseUp()) return answers.noDatabase;
   return jsonAnswer({
     appType: 'EMBEDDED',
@@ -219,7 +220,7 @@ function health({ workspace, databaseUp }: GatewayOptions): Answer {
     acceptingEvents: 'TRUE',
     routingEvents: 'TRUE',
     mode: 'NORMAL',
-    backendConfigMode: 'JSON',
+    backendConfigMode: settings.backendConfig.url === '' ? 'JSON' : 'API',
     lastSync: new Date(workspace.current.snapshot.loadedAtMs).toISOString(),
   });
 }

@@ -217,16 +217,13 @@ export class Ingest {
     return undefined;
   }
 
-  /** Undefined when neither the events nor the headers name one. Cut to what an index can hold. */
+  /** Undefined when neither the events nor the headers name one. */
   #jobRun(request: HttpRequest): JobRun | undefined {
     const run = this.#options.rows.jobRun();
     const jobRunId = run.jobRunId === '' ? request.header('x-rudder-job-run-id') : run.jobRunId;
     const taskRunId = run.taskRunId === '' ? request.header('x-rudder-task-run-id') : run.taskRunId;
     if (jobRunId === '' && taskRunId === '') return undefined;
-    return {
-      jobRunId: sanitise(jobRunId.slice(0, runIdCharactersMax)),
-      taskRunId: sanitise(taskRunId.slice(0, runIdCharactersMax)),
-    };
+    return { jobRunId: runIdText(jobRunId), taskRunId: runIdText(taskRunId) };
   }
 
   #factsOf(source: SourceConfig): SourceFacts {
@@ -284,6 +281,11 @@ function refuseRow(verdict: EventVerdict | undefined): void {
   if (verdict === undefined) return;
   verdict.ok = false;
   verdict.reason = answers.refusedByStorage.body.trimEnd();
+}
+
+/** The id of a job or task run as it is kept: cut to what an index can hold, free of what Postgres refuses. */
+export function runIdText(id: string): string {
+  return sanitise(id.slice(0, runIdCharactersMax));
 }
 
 function jobRunClaim(request: HttpRequest, { isInternal }: Feed): JobRunClaim {

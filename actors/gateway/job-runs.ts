@@ -4,6 +4,7 @@
 import type { ActorLog } from '../../runtime/index.ts';
 import type { Postgres } from '../../transport/index.ts';
 import { type Answer, answers, jsonAnswer, refusalOf, textAnswer } from './answers.ts';
+import { sanitise } from './event-text.ts';
 import type { AnswerWith } from './ingest.ts';
 
 export interface JobRuns {
@@ -99,7 +100,8 @@ const whereRun = `job_run_id = $1 and ($2::text[] = '{}' or task_run_id = any($2
   and ($3::text[] = '{}' or source_id = any($3))`;
 
 function runValues(jobRunId: string, query: URLSearchParams): [string, string[], string[]] {
-  return [jobRunId, query.getAll('task_run_id'), query.getAll('source_id')];
+  const texts = (name: string): string[] => query.getAll(name).map(sanitise);
+  return [jobRunId, texts('task_run_id'), texts('source_id')];
 }
 
 async function readTasks(
@@ -253,6 +255,7 @@ function readToken(token: string): PagePlace | undefined {
     const { id, record_id: record } = value as { id?: unknown; record_id?: unknown };
     const parts: unknown[] = Array.isArray(id) ? [...id, record] : [];
     const [task, source, destination, last] = parts.filter((part) => typeof part === 'string');
+    if (parts.some((part) => typeof part === 'string' && part.includes('\u0000'))) return undefined;
     if (parts.length !== 4 || task === undefined || source === undefined) return undefined;
     return destination === undefined || last === undefined ? undefined : [task, source, destination, last];
   } catch {

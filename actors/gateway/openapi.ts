@@ -15,6 +15,7 @@ const statusTexts: Readonly<Record<number, string>> = {
   413: 'More bytes or events than one request may carry',
   429: 'Too many events; see Retry-After',
   500: 'The body could not be read, or a fault of ours',
+  501: 'Sluice has no such service',
   503: 'Not now; see Retry-After',
 };
 const everywhere = [408, 500, 503];

@@ -7,7 +7,7 @@ import { credentialsOf, isSecret } from '../admin/contract.ts';
 import type { SourceConfig, WorkspaceHolder } from '../services/workspace.ts';
 import { type Answer, answers, textAnswer } from './answers.ts';
 import { type AuthOutcome, readWriteKey, type WriteKeyAuth } from './auth.ts';
-import type { AnswerWith, Feed, Ingest } from './ingest.ts';
+import { type AnswerWith, type Feed, type Ingest, runIdText } from './ingest.ts';
 import { type InternalBatchOptions, storeInternalBatch } from './internal-batch.ts';
 import type { JobRuns } from './job-runs.ts';
 import { docsAnswer, openApiAnswer } from './openapi.ts';
@@ -82,7 +82,8 @@ export class OtherRoutes {
 
   #serveFacts({ route, params }: FoundRoute, request: HttpRequest, answerWith: AnswerWith): void {
     const { jobRuns } = this.#options;
-    const jobRunId = params.job_run_id ?? '';
+    // As ingestion has kept it.
+    const jobRunId = runIdText(params.job_run_id ?? '');
     switch (route.handler) {
       case 'health':
         answerWith(this.#options.health());
@@ -113,6 +114,9 @@ export class OtherRoutes {
         return;
       case 'drainJob':
         jobRuns.drain(jobRunId, answerWith);
+        return;
+      case 'warehouse':
+        answerWith(answers.noWarehouse);
         return;
       default:
         answerWith(answers.unknownRoute);

@@ -1,10 +1,10 @@
 // Events from the query of an image, for mails and pages without scripts. The image is answered whatever becomes of the
 // event: whoever shows it can do nothing about it.
 
-/** A transparent GIF of one pixel, 43 bytes. */
+/** A transparent GIF of one pixel, the very bytes of the field. */
 export const pixelGif: Uint8Array = Buffer.from(
-  'R0lGODlhAQABAIAAAP///wAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==',
-  'base64',
+  '4749463839610100010080000000000000000021f90401000000002c00000000010001000002024401003b',
+  'hex',
 );
 
 /** Undefined when the query holds no event that is worth keeping. */
@@ -15,7 +15,10 @@ export function pixelEvent(query: string, type: string, nowMs: number): Buffer |
   event.integrations = { All: true };
   event.originalTimestamp = now;
   event.sentAt = now;
-  for (const [name, value] of new URLSearchParams(query)) setPath(event, name.split('.'), value);
+  for (const [name, value] of new URLSearchParams(query)) {
+    // A secret of the source, which none of its destinations needs.
+    if (name !== 'writeKey') setPath(event, name.split('.'), value);
+  }
   event.type = type;
   // Some templates put the id into quotes of its own.
   if (typeof event.anonymousId === 'string') event.anonymousId = event.anonymousId.replace(/^"(.*)"$/, '$1');

@@ -31,6 +31,7 @@ export type RouteHandler =
   | 'failedRecords'
   | 'deleteFailedRecords'
   | 'drainJob'
+  | 'warehouse'
   | 'health'
   | 'version'
   | 'robots'
@@ -166,6 +167,7 @@ export const gatewayRoutes: readonly GatewayRoute[] = [
     ),
     answers: [201, ...internalAnswers],
   },
+  ...['GET fetch-tables', 'POST pending-events', 'POST trigger-upload', 'POST jobs', 'GET jobs/status'].map(warehouse),
   open('health', '/health', 'health', 'Whether events are taken', json),
   open('health', '/', 'health', 'The same', json),
   open('version', '/version', 'version', 'Which build this is', json),
@@ -188,6 +190,19 @@ function internal(
   doc: string,
 ): Omit<GatewayRoute, 'answers'> {
   return { name, method, path, auth: 'internal', handler, doc, contentType: json };
+}
+
+/** Served in the reference by another program; whoever asks shall know that there is none, not look for a typing error. */
+function warehouse(methodAndPath: string): GatewayRoute {
+  const [method = '', path = ''] = methodAndPath.split(' ');
+  const route = internal(
+    'warehouse',
+    method as 'GET' | 'POST',
+    `/internal/v1/warehouse/${path}`,
+    'warehouse',
+    'Not here',
+  );
+  return { ...route, answers: [401, 501] };
 }
 
 function open(name: string, path: string, handler: RouteHandler, doc: string, contentType: string): GatewayRoute {

@@ -7,11 +7,9 @@ import { type Answer, answers, methodNotAllowed } from './answers.ts';
 import { type AnswerWith, type Feed, type Ingest, ingestHeaderNames } from './ingest.ts';
 import { pixelGif } from './pixel.ts';
 import { type FoundRoute, type GatewayRoute, gatewayRoutes, RouteIndex } from './route-table.ts';
-import { webhookHeaderNames } from './webhook-route.ts';
 
 export const requestHeaderNames: readonly string[] = [
   ...ingestHeaderNames,
-  ...webhookHeaderNames,
   'origin',
   'access-control-request-method',
   'access-control-request-headers',

@@ -9,8 +9,13 @@ import type { WriteKeyAuth } from './auth.ts';
 import type { ClientAddresses } from './client-address.ts';
 import type { AnswerWith, Feed, Ingest } from './ingest.ts';
 
-/** Headers that a transform may look at. */
-export const webhookHeaderNames: readonly string[] = ['content-type', 'user-agent'];
+/** A transform may look at any header, of which services invent their own; but not at what gives somebody access. */
+const secretHeaders: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie']);
+
+/** Its headers are for the transform. */
+export function isWebhookPath(path: string): boolean {
+  return path === '/v1/webhook';
+}
 
 const batchFeed: Feed = { type: undefined };
 
@@ -61,13 +66,11 @@ export class WebhookRoute {
   }
 
   #transform(source: SourceConfig, request: HttpRequest, body: Buffer, answerWith: AnswerWith): void {
-    const names = [...webhookHeaderNames, 'x-forwarded-for', 'content-encoding'];
-    const headers = Object.fromEntries(names.map((name) => [name, request.header(name)]).filter(([, value]) => value));
     const webhook: WebhookRequest = {
       method: request.method,
       path: request.path,
       query: withoutWriteKey(request.query),
-      headers: headers as Record<string, string>,
+      headers: Object.fromEntries([...request.allHeaders].filter(([name]) => !secretHeaders.has(name))),
       remoteAddress: this.#options.addresses.of(request),
       // The transport uses its memory again once this turn is over.
       body: Buffer.from(body),
@@ -129,7 +132,9 @@ function keptRequest(request: HttpRequest, webhook: WebhookRequest): HttpRequest
   return { ...replayedRequest(webhook), header: (name) => kept.get(name) ?? '' };
 }
 
+const noHeaders: ReadonlyMap<string, string> = new Map();
+
 function replayedRequest(webhook: WebhookRequest): HttpRequest {
   const { method, path, query, remoteAddress, body } = webhook;
-  return { method, path, query, remoteAddress, body, bodyTooLarge: false, header: () => '' };
+  return { method, path, query, remoteAddress, body, bodyTooLarge: false, allHeaders: noHeaders, header: () => '' };
 }

@@ -16,7 +16,7 @@ export interface WebhookRequest {
   path: string;
   /** What follows '?', or ''. */
   query: string;
-  /** Lower-case names; those the gateway has. */
+  /** By lower-case names; without those that hold secrets. */
   headers: Readonly<Record<string, string>>;
   remoteAddress: string;
   /** Unpacked. Copied by the gateway if the transport uses its memory again: it is read after `transform` returned. */

@@ -131,7 +131,7 @@ function recordingJobRuns(asked: string[]): JobRuns {
     (what: string) =>
     (jobRunId: string, ...rest: unknown[]) => {
       asked.push(`${what} ${jobRunId}`);
-      (rest.at(-1) as AnswerWith)(jsonAnswer({ what }));
+      (rest.at(-1) as AnswerWith)(jsonAnswer({ what: `${what} ${jobRunId}` }));
     };
   return {
     status: ask('status'),
