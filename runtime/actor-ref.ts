@@ -4,6 +4,7 @@
 import type { ActorRef, AskOptions, TellOptions } from './actor.ts';
 import type { Origin } from './actor-type.ts';
 import type { ActorAddress } from './address.ts';
+import { checkAddress, invalid } from './arguments.ts';
 import type { Cell } from './cell.ts';
 import type { Delivery } from './delivery.ts';
 import { Mail } from './mail.ts';
@@ -16,6 +17,7 @@ export class LocalRef<Message> implements ActorRef<Message> {
   private readonly origin: Origin | undefined;
 
   constructor(delivery: Delivery, address: ActorAddress, origin: Origin | undefined) {
+    checkAddress(address.kind, address.key);
     this.delivery = delivery;
     this.address = address;
     this.origin = origin;
@@ -34,7 +36,7 @@ export class LocalRef<Message> implements ActorRef<Message> {
     });
   }
 
-  /** What a message holds in place of a reference. */
+  /** What a log line shows of it. A message cannot hold a reference, but its address. */
   toJSON(): ActorAddress {
     return this.address;
   }
@@ -42,6 +44,7 @@ export class LocalRef<Message> implements ActorRef<Message> {
   private createMail(message: Message, options: TellOptions | undefined): Mail {
     const { origin } = this;
     const traceparent = options?.traceparent ?? origin?.traceparent ?? '';
+    if (typeof traceparent !== 'string') throw invalid('traceparent', 'a string', traceparent);
     return new Mail(message, origin?.self, traceparent);
   }
 }

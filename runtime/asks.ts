@@ -3,6 +3,7 @@
 
 import type { ActorAddress } from './address.ts';
 import { formatAddress } from './address.ts';
+import { describe } from './arguments.ts';
 import { RuntimeError, stacklessError } from './errors.ts';
 import { type Timers, Wait } from './timers.ts';
 
@@ -125,10 +126,11 @@ class PendingAsk extends Wait {
   }
 }
 
-function checkTimeout(to: ActorAddress, timeoutMs: number): void {
-  if (timeoutMs > 0 && timeoutMs <= askTimeoutMsMax) return;
+function checkTimeout(to: ActorAddress, timeoutMs: unknown): void {
+  if (typeof timeoutMs === 'number' && timeoutMs > 0 && timeoutMs <= askTimeoutMsMax) return;
+  const expected = `to have a timeoutMs that is a number above 0 and up to ${askTimeoutMsMax}`;
   throw new RuntimeError(
     'ASK_WITHOUT_DEADLINE',
-    `expected an ask to ${formatAddress(to)} to have a timeoutMs above 0 and up to ${askTimeoutMsMax}, got ${timeoutMs}`,
+    `expected an ask to ${formatAddress(to)} ${expected}, got ${describe(timeoutMs)}`,
   );
 }

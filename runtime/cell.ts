@@ -11,8 +11,8 @@
 import type { StopReason } from './actor.ts';
 import type { ActorType, CellHost } from './actor-type.ts';
 import type { ActorAddress } from './address.ts';
-import { isEnvironmentFailure, RuntimeError } from './errors.ts';
-import { Incarnation, isThenable } from './incarnation.ts';
+import { isEnvironmentFailure, RuntimeError, soundError } from './errors.ts';
+import { Incarnation, isThenable, whenSettled } from './incarnation.ts';
 import { type Mail, weighMessage } from './mail.ts';
 import type { Mailbox } from './mailbox.ts';
 import type { Schedulable, Slice } from './scheduler.ts';
@@ -130,7 +130,8 @@ export class Cell implements Schedulable {
     if (this.incarnation?.wantsPassivation === true && !this.incarnation.isBusy) {
       this.requestStop('passivated', () => undefined);
     }
-    return false;
+    // It may have been told something while it stopped; then it is not to leave the queue.
+    return this.state === 'idle' && this.depth > 0;
   }
 
   /** Stops after the message in hand; before that, `migrating` handles what is in the mailbox. */
@@ -172,22 +173,23 @@ export class Cell implements Schedulable {
     this.state = 'starting';
     host.counters.started += 1;
     if (this.history !== undefined) this.history = afterResume(this.history, host.clock.monotonicMs());
-    let result: unknown;
+    let isPending = false;
     try {
       incarnation.behavior = type.definition.create(incarnation);
-      result = incarnation.behavior.onStart?.();
+      const result: unknown = incarnation.behavior.onStart?.();
+      if (isThenable(result)) {
+        isPending = true;
+        whenSettled(
+          result,
+          () => this.started(incarnation),
+          (error) => this.fail(error, undefined),
+        );
+      }
     } catch (error) {
       this.fail(error, undefined);
       return;
     }
-    if (!isThenable(result)) {
-      this.started(incarnation);
-      return;
-    }
-    result.then(
-      () => this.started(incarnation),
-      (error: unknown) => this.fail(error, undefined),
-    );
+    if (!isPending) this.started(incarnation);
   }
 
   private started(incarnation: Incarnation): void {
@@ -200,33 +202,39 @@ export class Cell implements Schedulable {
     const behavior = incarnation?.behavior;
     if (incarnation === undefined || behavior === undefined) return;
     const { self } = mail;
-    if (self !== undefined && (self.owner !== incarnation || self.isCancelled)) return;
-    if (mail.deadlineMs !== undefined && mail.deadlineMs < this.host.clock.nowMs()) {
-      this.host.bury(mail, this.address, 'expired');
+    if (self !== undefined && (self.owner !== incarnation || self.isCancelled)) {
+      this.becomeIdle();
       return;
     }
-    if (mail.body !== undefined && !this.decode(mail, mail.body)) return;
+    if (mail.deadlineMs !== undefined && mail.deadlineMs < this.host.clock.nowMs()) {
+      this.host.bury(mail, this.address, 'expired');
+      this.becomeIdle();
+      return;
+    }
+    if (mail.body !== undefined && !this.decode(mail, mail.body)) {
+      this.becomeIdle();
+      return;
+    }
     this.state = 'running';
     incarnation.current = mail;
     if (mail.traceparent !== '') incarnation.span = this.host.startSpan(mail, this.type.kind);
-    let result: unknown;
     try {
       const message = self === undefined ? mail.message : self.takeMessage();
       mail.message = undefined;
-      result = behavior.onMessage(message as never);
+      const result: unknown = behavior.onMessage(message as never);
+      if (isThenable(result)) {
+        this.state = 'waiting';
+        whenSettled(
+          result,
+          () => this.finish(incarnation, mail),
+          (error) => this.fail(error, mail),
+        );
+      }
     } catch (error) {
       this.fail(error, mail);
       return;
     }
-    if (!isThenable(result)) {
-      this.finish(incarnation, mail);
-      return;
-    }
-    this.state = 'waiting';
-    result.then(
-      () => this.finish(incarnation, mail),
-      (error: unknown) => this.fail(error, mail),
-    );
+    if (this.state === 'running') this.finish(incarnation, mail);
   }
 
   private decode(mail: Mail, body: Uint8Array): boolean {
@@ -262,20 +270,21 @@ export class Cell implements Schedulable {
     else this.releaseMailbox();
   }
 
-  private fail(error: unknown, mail: Mail | undefined): void {
+  private fail(thrown: unknown, mail: Mail | undefined): void {
     const { host, incarnation } = this;
+    const isEnvironment = isEnvironmentFailure(thrown);
+    const error = soundError(thrown);
     host.counters.failures += 1;
     host.log.error({ ...this.describe(), state: this.state, error }, 'an actor failed');
-    if (incarnation?.span !== undefined) incarnation.endSpan(textOf(error));
+    if (incarnation?.span !== undefined) incarnation.endSpan(error.message);
     if (mail !== undefined) {
-      const text = `the handler of ${this.type.kind} failed: ${textOf(error)}`;
-      const retryable = isEnvironmentFailure(error);
-      const failure = new RuntimeError('HANDLER_FAILED', text, { retryable, cause: error });
+      const text = `the handler of ${this.type.kind} failed: ${error.message}`;
+      const failure = new RuntimeError('HANDLER_FAILED', text, { retryable: isEnvironment, cause: error });
       host.bury(mail, this.address, 'handler-failed', failure);
     }
     const verdict = judgeFailure(this.history, this.type.supervision, {
       nowMs: host.clock.monotonicMs(),
-      isEnvironment: isEnvironmentFailure(error),
+      isEnvironment,
       chance: host.random.next(),
     });
     if (verdict.action !== 'stop') this.history = verdict.history;
@@ -376,8 +385,4 @@ export class Cell implements Schedulable {
     this.host.mailboxes.giveBack(this.mailbox);
     this.mailbox = undefined;
   }
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

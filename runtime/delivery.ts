@@ -9,8 +9,8 @@ import type { AskChain } from './ask-chain.ts';
 import type { AskOutcome, Asks } from './asks.ts';
 import type { Cell } from './cell.ts';
 import { codeByReason, type DeadLetterReason, type DeadLetters } from './dead-letters.ts';
-import { asError, codeOf, copyOf, encodeMessage, envelopeTo, nobody } from './envelopes.ts';
-import { asRuntimeError, RuntimeError, rebuild, stacklessError } from './errors.ts';
+import { codeOf, copyOf, encodeMessage, envelopeTo, nobody } from './envelopes.ts';
+import { asError, asRuntimeError, RuntimeError, rebuild, stacklessError } from './errors.ts';
 import type { Holds } from './holds.ts';
 import { Mail } from './mail.ts';
 import type { Placement } from './placement.ts';
@@ -25,7 +25,7 @@ export interface Target {
 
 export interface DeliveryParts {
   threadId: number;
-  roles: Readonly<Record<string, string>>;
+  roles: ReadonlyMap<string, string>;
   clock: Clock;
   asks: Asks;
   holds: Holds;
@@ -116,8 +116,10 @@ export class Delivery {
   answerFailure(mail: Mail, error: Error): void {
     const { askId, replyTo } = mail;
     if (askId === 0) return;
-    if (replyTo !== undefined) this.sendAnswer(mail, replyTo, 'failure', encodeBody(toCrossingError(error)));
-    else this.parts.asks.fail(askId, error);
+    // Of an error only what `rebuild` reads goes along: data could be anything, also what cannot be encoded.
+    if (replyTo !== undefined) {
+      this.sendAnswer(mail, replyTo, 'failure', encodeBody({ ...toCrossingError(error), data: null }));
+    } else this.parts.asks.fail(askId, error);
     this.closeAsk(mail);
   }
 
@@ -185,7 +187,7 @@ export class Delivery {
   ownerOf(address: ActorAddress): number | undefined {
     const { registry, roles, threadId } = this.parts;
     const type = registry.typeOf(address.kind);
-    const role = type?.role ?? roles[address.kind];
+    const role = type?.role ?? roles.get(address.kind);
     if (role === undefined) {
       throw new RuntimeError('UNKNOWN_KIND', `expected a defined kind of actor, got ${JSON.stringify(address.kind)}`);
     }

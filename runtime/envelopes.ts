@@ -37,11 +37,6 @@ export function copyOf(value: unknown): unknown {
   return deepFreeze(decode(encodeMessage(value)));
 }
 
-export function asError(error: unknown): Error {
-  const known = asRuntimeError(error);
-  return known instanceof Error ? known : new Error(String(known));
-}
-
 export function codeOf(error: Error): string {
   return error instanceof RuntimeError ? error.code : 'HANDLER_FAILED';
 }

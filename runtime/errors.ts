@@ -1,7 +1,15 @@
 // Errors of the runtime: one class, a stable code to switch on, and whether trying again may help. They cross threads
 // as plain data and are rebuilt by code, because structured clone drops everything but name, message and stack.
 
-import { type CrossingError, registerErrorCodes, toCrossingError, unknownErrorCode } from '../transport/index.ts';
+import { types } from 'node:util';
+import {
+  type CrossingError,
+  errorTextMax,
+  registerErrorCodes,
+  textOfError,
+  toCrossingError,
+  unknownErrorCode,
+} from '../transport/index.ts';
 
 export type RuntimeErrorCode =
   | 'MAILBOX_FULL'
@@ -17,6 +25,10 @@ export type RuntimeErrorCode =
   | 'HANDLER_FAILED'
   | 'UNKNOWN_KIND'
   | 'BODY_TOO_LARGE'
+  /** A move was called off; everything is as before. */
+  | 'MOVE_ABORTED'
+  /** An option, a delay or an address that cannot be meant; the text names it, what was expected and what came. */
+  | 'INVALID_ARGUMENT'
   | 'STOPPED';
 
 const retryableByCode: Readonly<Record<RuntimeErrorCode, boolean>> = Object.freeze({
@@ -32,6 +44,8 @@ const retryableByCode: Readonly<Record<RuntimeErrorCode, boolean>> = Object.free
   HANDLER_FAILED: false,
   UNKNOWN_KIND: false,
   BODY_TOO_LARGE: false,
+  MOVE_ABORTED: true,
+  INVALID_ARGUMENT: false,
   STOPPED: false,
 });
 
@@ -99,8 +113,20 @@ export function asRuntimeError(error: unknown): unknown {
   if (error instanceof RuntimeError) return error;
   const { code } = fieldsOf(error);
   if (typeof code !== 'string' || !isRuntimeErrorCode(code)) return error;
-  return new RuntimeError(code, error instanceof Error ? error.message : String(error), { cause: error });
+  return new RuntimeError(code, textOfError(error), { cause: error });
 }
+
+/** Whatever was thrown, as an Error. */
+export function asError(error: unknown): Error {
+  return soundError(asRuntimeError(error));
+}
+
+/** The error itself where it can be read, logged and cloned without a second surprise, otherwise what it says. */
+export function soundError(error: unknown): Error {
+  return isSound(error, causesMax) ? error : new Error(textOfError(error));
+}
+
+const causesMax = 8;
 
 interface ErrorFields {
   code?: unknown;
@@ -108,6 +134,27 @@ interface ErrorFields {
   retryable?: unknown;
 }
 
+/** A copy, taken with care: what was thrown may be a proxy, or have getters that throw. */
 function fieldsOf(error: unknown): ErrorFields {
-  return typeof error === 'object' && error !== null ? error : {};
+  if (typeof error !== 'object' || error === null) return {};
+  try {
+    const { code, environment, retryable } = error as ErrorFields;
+    return { code, environment, retryable };
+  } catch {
+    return {};
+  }
+}
+
+/** An Error of bearable length whose fields, and those of its causes, can be read without being thrown at. */
+function isSound(error: unknown, causesLeft: number): error is Error {
+  try {
+    if (!(error instanceof Error) || types.isProxy(error) || causesLeft === 0) return false;
+    const { name, message, stack = '', cause } = error;
+    if (typeof name !== 'string' || typeof message !== 'string' || typeof stack !== 'string') return false;
+    if (message.length > errorTextMax) return false;
+    for (const field of Object.keys(error)) void Reflect.get(error, field);
+    return typeof cause !== 'object' || cause === null || isSound(cause, causesLeft - 1);
+  } catch {
+    return false;
+  }
 }

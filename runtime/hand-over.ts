@@ -19,6 +19,8 @@ const rememberedMax = 1024;
 export class HandOvers {
   private readonly fences = new Map<string, Set<number>>();
   private readonly waiting = new Map<string, () => void>();
+  private readonly callOffs = new Set<() => void>();
+  private isClosed = false;
   private readonly registry: Registry;
   private readonly timers: Timers;
 
@@ -33,8 +35,15 @@ export class HandOvers {
     this.waiting.get(name)?.();
   }
 
+  /** The thread stops: nothing moves any more, and whoever waits is told so, since no deadline will come. */
+  close(): void {
+    this.isClosed = true;
+    for (const callOff of [...this.callOffs]) callOff();
+  }
+
   /** Resolves true when the actor has stopped (or never lived) here; false when it goes on living here. */
   run(address: ActorAddress, epoch: number, options: HandOverOptions): Promise<boolean> {
+    if (this.isClosed) return Promise.resolve(false);
     const name = nameOf(address, epoch);
     return new Promise((resolve) => {
       let isStopping = false;
@@ -42,8 +51,11 @@ export class HandOvers {
         this.timers.remove(deadline);
         this.waiting.delete(name);
         this.fences.delete(name);
+        this.callOffs.delete(callOff);
         resolve(isMoved);
       };
+      const callOff = (): void => end(false);
+      this.callOffs.add(callOff);
       const deadline = new CallbackWait(() => {
         // Once `onStop` runs there is no way back: it is waited for, and has a deadline of its own.
         if (!isStopping) end(false);

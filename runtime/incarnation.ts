@@ -5,7 +5,8 @@ import { strict as assert } from 'node:assert';
 import type { ActorBehavior, ActorContext, ActorLog, ActorRef, Outcome, Replier, StopReason } from './actor.ts';
 import type { CellHost } from './actor-type.ts';
 import type { ActorAddress } from './address.ts';
-import { RuntimeError, toAskError } from './errors.ts';
+import { checkDelay, invalid } from './arguments.ts';
+import { RuntimeError, soundError, toAskError } from './errors.ts';
 import { Mail, type SelfDelivery } from './mail.ts';
 import { systemCapacity } from './mailbox.ts';
 import type { Clock, Random } from './seams.ts';
@@ -115,8 +116,8 @@ export class Incarnation implements ActorContext<unknown> {
 
   pipeToSelf<Value>(promise: Promise<Value>, toMessage: (outcome: Outcome<Value>) => unknown): void {
     assert(this.pipes < systemCapacity, `expected at most ${systemCapacity} outcomes under way`);
+    if (!isThenable(promise)) throw invalid('promise', 'a promise', promise);
     const traceparent = this.current?.traceparent ?? '';
-    this.pipes += 1;
     const deliver = (outcome: Outcome<Value>): void => {
       const takeMessage = (): unknown => {
         this.pipes -= 1;
@@ -124,13 +125,16 @@ export class Incarnation implements ActorContext<unknown> {
       };
       this.deliverSelf({ owner: this, isCancelled: false, takeMessage }, traceparent);
     };
-    promise.then(
-      (value) => deliver({ ok: true, value }),
-      (error: unknown) => deliver({ ok: false, error: error instanceof Error ? error : new Error(String(error)) }),
+    whenSettled(
+      promise,
+      (value) => deliver({ ok: true, value: value as Value }),
+      (error) => deliver({ ok: false, error: soundError(error) }),
     );
+    this.pipes += 1;
   }
 
   schedule(name: string, delayMs: number, message: unknown): void {
+    checkDelay(`the delay of schedule ${JSON.stringify(name)}`, delayMs);
     if (this.isEnded) return;
     this.cancel(name);
     this.schedules ??= new Map();
@@ -174,8 +178,9 @@ export class Incarnation implements ActorContext<unknown> {
     this.aborter?.abort();
     for (const name of [...(this.schedules?.keys() ?? [])]) this.cancel(name);
     const { host, address } = this.dwelling;
-    const left = (error?: unknown): void => {
-      if (error !== undefined) {
+    const left = (failure?: Failure): void => {
+      if (failure !== undefined) {
+        const error = soundError(failure.error);
         host.log.warn({ kind: address.kind, key: address.key, reason, error }, 'onStop failed; going on without it');
       }
       this.failRepliers(`${address.kind} ended (${reason}) before it answered`);
@@ -185,15 +190,18 @@ export class Incarnation implements ActorContext<unknown> {
       left();
       return;
     }
-    let result: unknown;
+    let isPending = false;
     try {
-      result = this.behavior?.onStop?.(reason);
+      const result: unknown = this.behavior?.onStop?.(reason);
+      if (isThenable(result)) {
+        isPending = true;
+        settleWithin(result, host, left);
+      }
     } catch (error) {
-      left(error);
+      left({ error });
       return;
     }
-    if (isThenable(result)) settleWithin(result, host, left);
-    else left();
+    if (!isPending) left();
   }
 
   endSpan(error?: string): void {
@@ -210,25 +218,47 @@ export class Incarnation implements ActorContext<unknown> {
   }
 }
 
+/** Looks at it once; what a hostile `then` throws comes out here. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }
 
+/**
+ * Calls exactly one of the two, once and never at once, whatever the thenable does: a promise of the language is trusted,
+ * anything else is resolved into one.
+ */
+export function whenSettled(
+  value: PromiseLike<unknown>,
+  fulfilled: (value: unknown) => void,
+  rejected: (error: unknown) => void,
+): void {
+  const promise = value instanceof Promise ? value : new Promise((resolve) => resolve(value));
+  promiseThen.call(promise, fulfilled, rejected);
+}
+
+const promiseThen = Promise.prototype.then;
+
+/** Whatever was thrown, `undefined` too. */
+interface Failure {
+  readonly error: unknown;
+}
+
 /** Calls back once: when the promise ends, or when it had its time. */
-function settleWithin(promise: PromiseLike<unknown>, host: CellHost, settled: (error?: unknown) => void): void {
+function settleWithin(promise: PromiseLike<unknown>, host: CellHost, settled: (failure?: Failure) => void): void {
   let isOver = false;
-  const over = (error?: unknown): void => {
+  const over = (failure?: Failure): void => {
     if (isOver) return;
     isOver = true;
     host.timers.remove(limit);
-    settled(error);
+    settled(failure);
   };
-  const limit = new CallbackWait(() => over(new Error(`expected onStop to end within ${stopMsMax} ms`)));
-  host.timers.add(limit, stopMsMax);
-  promise.then(
+  const limit = new CallbackWait(() => over({ error: new Error(`expected onStop to end within ${stopMsMax} ms`) }));
+  whenSettled(
+    promise,
     () => over(),
-    (error: unknown) => over(error ?? new Error('onStop failed without a reason')),
+    (error) => over({ error }),
   );
+  host.timers.add(limit, stopMsMax);
 }
 
 const silentReplier: Replier = Object.freeze({

@@ -50,6 +50,8 @@ export interface MoveHost {
   readonly roles: Readonly<Record<string, string>>;
   /** Every thread that may send, main included. */
   participants(): readonly MoveParticipant[];
+  /** Why nothing moves any more; undefined while actors may move. */
+  refusal(): RuntimeError | undefined;
   /** Changes whenever a thread joins or is lost. */
   meshVersion(): number;
   table(): PlacementTable;
@@ -77,22 +79,30 @@ export class Mover {
     this.#deadlineMs = deadlineMs;
   }
 
-  /** Rejects with MOVE_ABORTED when everything is as before. */
-  move(address: ActorAddress, threadId: number): Promise<void> {
+  /**
+   * Moves the actor to the thread and keeps it there; undefined takes a pin back, and it goes where the hash says.
+   * Rejects with MOVE_ABORTED when everything is as before, or with what the host says when it moves nothing any more.
+   */
+  move(address: ActorAddress, threadId: number | undefined): Promise<void> {
     const moved = this.#last.then(() => this.#run(address, threadId));
     this.#last = moved.catch(() => undefined);
     return moved;
   }
 
-  async #run(address: ActorAddress, threadId: number): Promise<void> {
+  async #run(address: ActorAddress, pinnedTo: number | undefined): Promise<void> {
     const host = this.#host;
+    const refusal = host.refusal();
+    if (refusal !== undefined) throw refusal;
     const before = host.table();
-    const role = host.roles[address.kind] ?? '';
-    if (before.threadsByRole[role]?.includes(threadId) !== true) {
-      throw new RuntimeError('UNKNOWN_KIND', `expected thread ${threadId} to host actors of kind ${address.kind}`);
+    const placement = new Placement(before);
+    const role = Object.hasOwn(host.roles, address.kind) ? (host.roles[address.kind] ?? '') : '';
+    const table = withPin(before, formatAddress(address), pinnedTo);
+    const threadId = pinnedTo ?? new Placement(table).ownerOf(role, address.kind, address.key);
+    if (threadId === undefined || !placement.hosts(role, threadId)) {
+      const thread = threadId === undefined ? 'any thread' : `thread ${threadId}`;
+      throw new RuntimeError('UNKNOWN_KIND', `expected ${thread} to host actors of kind ${address.kind}`);
     }
-    const ownerId = new Placement(before).ownerOf(role, address.kind, address.key) ?? threadId;
-    const table = withPin(before, formatAddress(address), threadId);
+    const ownerId = placement.ownerOf(role, address.kind, address.key) ?? threadId;
     const move: Move = { address: formatAddress(address), ownerId, table, participants: host.participants() };
     const meshVersion = host.meshVersion();
     // A thread that came or went meanwhile did not hold, or holds no more: then nothing may change.
@@ -104,7 +114,7 @@ export class Mover {
       move.participants.map((one) => one.release(move.address, table.epoch, isMoved ? table : undefined)),
     );
     if (!isMoved) {
-      throw new RuntimeError('MOVE_ABORTED', `expected ${move.address} to move, but it stays`, { retryable: true });
+      throw host.refusal() ?? new RuntimeError('MOVE_ABORTED', `expected ${move.address} to move, but it stays`);
     }
   }
 

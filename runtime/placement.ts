@@ -30,19 +30,25 @@ export function chooseThread(addressHash: number, threads: readonly number[]): n
 export class Placement {
   readonly table: PlacementTable;
   private readonly pins: ReadonlyMap<string, number>;
+  private readonly threadsByRole: ReadonlyMap<string, readonly number[]>;
 
   constructor(table: PlacementTable) {
     this.table = table;
     this.pins = new Map(Object.entries(table.pins));
+    this.threadsByRole = new Map(Object.entries(table.threadsByRole));
   }
 
   get epoch(): number {
     return this.table.epoch;
   }
 
+  hosts(role: string, threadId: number): boolean {
+    return this.threadsByRole.get(role)?.includes(threadId) === true;
+  }
+
   /** Undefined when no thread has the role. */
   ownerOf(role: string, kind: string, key: string): number | undefined {
-    const threads = this.table.threadsByRole[role];
+    const threads = this.threadsByRole.get(role);
     if (threads === undefined || threads.length === 0) return undefined;
     if (this.pins.size > 0) {
       const pinned = this.pins.get(`${kind}/${key}`);

@@ -4,6 +4,7 @@
 import { eventLoopGauge } from '../transport/index.ts';
 import type { ActorDefinition, ActorLog, ActorRef } from './actor.ts';
 import type { ActorAddress } from './address.ts';
+import { checkDelay, invalid } from './arguments.ts';
 import type { DrainOutcome } from './drain.ts';
 import { DrainClock } from './drain-clock.ts';
 import { realSeams, type Seams } from './seams.ts';
@@ -67,11 +68,25 @@ export interface Runtime {
    * its actors start, or `lasting` instead: the whole, where `value` only says what changed.
    */
   broadcast(topic: string, value: unknown, lasting?: unknown): Promise<void>;
+  /**
+   * Moves the actor to the thread, with what is in its mailbox but without its state, and keeps it there until `unpin`.
+   * Rejects with MOVE_ABORTED (it stays where it was, try again), UNKNOWN_KIND, DRAINING or STOPPED.
+   */
   pin(address: ActorAddress, threadId: number): Promise<void>;
+  /** Takes a pin back: the actor moves to where the hash places it. Rejects like `pin`. */
+  unpin(address: ActorAddress): Promise<void>;
+  /** Printed address → thread: what `pin` and the rebalancer keep away from where the hash would place it. */
+  pins(): Readonly<Record<string, number>>;
   /** Starts the threads of a group that was declared `deferred`; a no-op when they are there. */
   startGroup(role: string): Promise<void>;
   stats(): Promise<RuntimeStats>;
-  /** Stops all actors, group by group. Idempotent; a later call can only bring the deadline nearer. */
+  /**
+   * Stops all actors: those of main, then group by group. Each ends the message in hand and its `onStop`; what waits in
+   * its mailbox and has not begun is a dead letter (`draining`), and an ask among it rejects with DRAINING. From the
+   * call on, messages from outside any actor are refused the same way. Asks main has sent before may be answered until
+   * the last group has stopped; then they reject with STOPPED. `clean` says that all actors ended in time, not that
+   * their mailboxes were empty. Idempotent; a later call can only bring the deadline nearer.
+   */
   drain(options: { deadlineMs: number }): Promise<DrainOutcome>;
   /** Ends the threads, after a drain without patience if there was none. */
   stop(): Promise<void>;
@@ -133,8 +148,17 @@ class ThreadedRuntime implements Runtime {
     return this.#pool.broadcast(topic, value, lasting);
   }
 
-  pin(address: ActorAddress, threadId: number): Promise<void> {
-    return this.#pool.pin(address, threadId);
+  async pin(address: ActorAddress, threadId: number): Promise<void> {
+    if (!Number.isInteger(threadId)) throw invalid('the threadId of a pin', 'a whole number', threadId);
+    await this.#pool.pin(address, threadId);
+  }
+
+  unpin(address: ActorAddress): Promise<void> {
+    return this.#pool.pin(address, undefined);
+  }
+
+  pins(): Readonly<Record<string, number>> {
+    return { ...this.#pool.pins() };
   }
 
   startGroup(role: string): Promise<void> {
@@ -153,6 +177,11 @@ class ThreadedRuntime implements Runtime {
   }
 
   drain(options: { deadlineMs: number }): Promise<DrainOutcome> {
+    try {
+      checkDelay('the deadlineMs of a drain', options?.deadlineMs);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     if (this.#drained !== undefined) {
       if (this.#drainClock?.shorten(options.deadlineMs) === true) {
         hurryDrain(this.#pool.slots, options.deadlineMs, this.#tuning.drainGraceMs);
@@ -176,11 +205,14 @@ class ThreadedRuntime implements Runtime {
     const unfinished: string[] = [];
     const add = (outcome: DrainOutcome) => unfinished.push(...outcome.unfinished);
     const late: DrainOutcome = { clean: false, unfinished: [`thread ${mainThreadId} (${mainRole})`] };
-    add(await Promise.race([this.#system.drain(clock.shareMs(groups.length)), clock.expired.then(() => late)]));
+    // Main stays open for answers until the last group has stopped: what it asked them, they may still answer.
+    const own = this.#system.drain(clock.shareMs(groups.length), { staysOpen: true });
+    add(await Promise.race([own, clock.expired.then(() => late)]));
     for (const [index, group] of groups.entries()) {
       add(await drainGroup(group, slots, clock, { laterGroups: groups.length - index - 1, drainGraceMs }));
     }
     clock.stop();
+    this.#system.close();
     return { clean: unfinished.length === 0, unfinished };
   }
 

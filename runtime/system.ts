@@ -6,6 +6,7 @@ import type { ActorDefinition, ActorLog, ActorRef } from './actor.ts';
 import { LocalRef } from './actor-ref.ts';
 import { type CellHost, createActorType, type LifeCounters, type Origin } from './actor-type.ts';
 import { type ActorAddress, formatAddress, parseAddress } from './address.ts';
+import { checkDelay } from './arguments.ts';
 import { AskChain } from './ask-chain.ts';
 import { Asks } from './asks.ts';
 import { DeadLetters } from './dead-letters.ts';
@@ -70,6 +71,7 @@ export class ActorSystem {
   private readonly host: CellHost;
   private readonly holdRetry = new CallbackWait(() => this.scheduler.requestTurn());
   private readonly saturation: SaturationWatch;
+  private staysOpen = false;
   private readonly wantFlush = new Set<Link>();
   private readonly pastTraffic = noTraffic();
   private readonly counters: LifeCounters = {
@@ -102,7 +104,9 @@ export class ActorSystem {
       remedyOf: (actor) => this.registry.typeOf(parseAddress(actor).kind)?.definition.remedy ?? '',
     });
     this.handOvers = new HandOvers(this.registry, this.timers);
-    this.drainRun = new Drain(this.registry, this.timers, () => this.close());
+    this.drainRun = new Drain(this.registry, this.timers, () => {
+      if (!this.staysOpen) this.close();
+    });
     this.scheduler = new Scheduler({
       clock,
       executor: seams.executor,
@@ -113,7 +117,7 @@ export class ActorSystem {
     });
     this.delivery = new Delivery({
       threadId,
-      roles: options.roles,
+      roles: new Map(Object.entries(options.roles)),
       clock,
       asks: this.asks,
       holds: this.holds,
@@ -205,10 +209,15 @@ export class ActorSystem {
     this.flushHolds();
   }
 
-  /** Stops every actor; from then on the system refuses everything. Again with a shorter deadline cuts it short. */
-  drain(deadlineMs: number): Promise<DrainOutcome> {
+  /**
+   * Stops every actor; then the system refuses everything, unless it `staysOpen` for answers until `close`. Again with a
+   * shorter deadline cuts it short.
+   */
+  async drain(deadlineMs: number, { staysOpen = false } = {}): Promise<DrainOutcome> {
+    checkDelay('the deadlineMs of a drain', deadlineMs);
     if (this.delivery.state === 'open') this.delivery.state = 'draining';
-    return this.drainRun.run(deadlineMs);
+    this.staysOpen = staysOpen;
+    return await this.drainRun.run(deadlineMs);
   }
 
   load(): ActorLoad {
@@ -297,8 +306,11 @@ export class ActorSystem {
     Object.assign(this.pastTraffic, sumTraffic([this.pastTraffic, link.stats()]));
   }
 
-  private close(): void {
+  /** The end: whoever still waits for an answer is told, and nothing waits for the clock any more. */
+  close(): void {
+    if (this.delivery.state === 'closed') return;
     this.delivery.state = 'closed';
+    this.handOvers.close();
     for (const { address, mails } of this.holds.endAll()) {
       for (let mail = mails.shift(); mail !== undefined; mail = mails.shift()) {
         this.delivery.bury(mail, address, 'draining');

@@ -5,6 +5,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { TransportError } from '../transport/index.ts';
 import type { ActorLog } from './actor.ts';
 import type { ActorAddress } from './address.ts';
+import { checkAddress } from './arguments.ts';
 import { RuntimeError } from './errors.ts';
 import { type MoveParticipant, Mover, systemParticipant, threadParticipant } from './move.ts';
 import type { PlacementTable } from './placement.ts';
@@ -52,6 +53,7 @@ export class ThreadPool {
   readonly #rebalancer: Rebalancer;
   /** Set once, by a drain, a stop or a fatal loss: from then on a thread that ends is not replaced. */
   #ending = false;
+  #closed = false;
   #started = false;
 
   constructor(options: ThreadPoolOptions) {
@@ -71,6 +73,7 @@ export class ThreadPool {
       {
         roles: options.roles,
         participants: () => this.#participants(),
+        refusal: () => this.#refusal(),
         meshVersion: () => this.#meshVersion,
         table: () => this.#table,
         adopt: (table) => {
@@ -122,9 +125,15 @@ export class ThreadPool {
     await Promise.all(applied.map((one) => one.catch(ignoreThreadLost)));
   }
 
-  /** Moves the actor there, alive or not, and keeps it there. */
-  pin(address: ActorAddress, threadId: number): Promise<void> {
-    return this.#mover.move(address, threadId);
+  /** Moves the actor there, alive or not, and keeps it there; undefined lets it go where the hash says. */
+  async pin(address: ActorAddress, threadId: number | undefined): Promise<void> {
+    checkAddress(address?.kind, address?.key);
+    await this.#mover.move(address, threadId);
+  }
+
+  /** Printed address → thread. */
+  pins(): Readonly<Record<string, number>> {
+    return this.#table.pins;
   }
 
   /** Undefined when the thread gave no answer in time. */
@@ -141,6 +150,7 @@ export class ThreadPool {
   }
 
   close(): void {
+    this.#closed = true;
     this.links.close();
     this.#keepAlive.port1.close();
   }
@@ -301,6 +311,11 @@ export class ThreadPool {
       slot.spare = spare;
     }
     await stuck.terminate();
+  }
+
+  #refusal(): RuntimeError | undefined {
+    if (this.#closed) return new RuntimeError('STOPPED', 'expected a running runtime, got one that has stopped');
+    return this.#ending ? new RuntimeError('DRAINING', 'expected no actor to move while the runtime ends') : undefined;
   }
 
   #participants(): MoveParticipant[] {

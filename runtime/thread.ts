@@ -3,7 +3,7 @@
 
 import { strict as assert } from 'node:assert';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { createPortLink, exposeControl, type Link } from '../transport/index.ts';
+import { createPortLink, exposeControl, type Link, textOfError } from '../transport/index.ts';
 import type { ActorDefinition, ActorLog } from './actor.ts';
 import type { DrainOutcome } from './drain.ts';
 import { realSeams, type Seams } from './seams.ts';
@@ -139,7 +139,7 @@ function createThreadLog(port: MessagePort): ActorLog {
       port.postMessage({ level, fields, text } satisfies ThreadLogLine);
     } catch {
       // Something in the fields cannot be cloned; the line matters more than its types.
-      const printed = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, String(value)]));
+      const printed = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, textOfError(value)]));
       port.postMessage({ level, fields: printed, text } satisfies ThreadLogLine);
     }
   };

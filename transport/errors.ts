@@ -35,19 +35,39 @@ export interface CrossingError {
 /** Code of an error that had none of its own. */
 export const unknownErrorCode = 'UNKNOWN';
 
-/** The plain form of anything that was thrown. Stack and cause stay where they are: log them there. */
+/** UTF-16 units of a message that cross a thread or enter a log: a text beyond that is a payload, not an explanation. */
+export const errorTextMax = 4096;
+const errorCodeMax = 128;
+
+/** The plain form of anything that was thrown; never throws itself. Stack and cause stay where they are: log them there. */
 export function toCrossingError(error: unknown): CrossingError {
-  if (!(error instanceof Error)) {
-    return { code: unknownErrorCode, message: String(error), retryable: false, data: null };
+  const message = textOfError(error);
+  try {
+    if (!(error instanceof Error)) return { code: unknownErrorCode, message, retryable: false, data: null };
+    const { code, retryable, data } = error as { code?: unknown; retryable?: unknown; data?: unknown };
+    return {
+      code: typeof code === 'string' && code.length <= errorCodeMax ? code : unknownErrorCode,
+      message,
+      retryable: retryable === true,
+      data: isRecord(data) ? data : null,
+    };
+  } catch {
+    return { code: unknownErrorCode, message, retryable: false, data: null };
   }
-  const { code, retryable, data } = error as { code?: unknown; retryable?: unknown; data?: unknown };
-  return {
-    code: typeof code === 'string' ? code : unknownErrorCode,
-    message: error.message,
-    retryable: retryable === true,
-    data: isRecord(data) ? data : null,
-  };
 }
+
+/** What a thrown value says. Anything can be thrown, also what cannot be printed: this never throws, and is never long. */
+export function textOfError(error: unknown): string {
+  try {
+    const text: unknown = error instanceof Error ? error.message : String(error);
+    if (typeof text !== 'string') return unprintable;
+    return text.length <= errorTextMax ? text : `${text.slice(0, errorTextMax)} … (${text.length} characters)`;
+  } catch {
+    return unprintable;
+  }
+}
+
+const unprintable = 'something was thrown that cannot be printed';
 
 export type RebuildError = (form: CrossingError) => Error;
 

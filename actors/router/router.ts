@@ -240,7 +240,7 @@ export class Router {
     if (atMs === Number.POSITIVE_INFINITY) return;
     if (this.#holdTimerMs !== undefined && this.#holdTimerMs <= atMs) return;
     this.#holdTimerMs = atMs;
-    this.#context.schedule(holdTimer, atMs - nowMs, { kind: 'holdDue' });
+    this.#context.schedule(holdTimer, Math.max(0, atMs - nowMs), { kind: 'holdDue' });
   }
 
   #record(routed: RoutedJob, settled: Settled): void {

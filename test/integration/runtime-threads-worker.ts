@@ -1,6 +1,13 @@
-// The worker of runtime-threads.test.ts: small actors that answer, end their thread, block it, and tell what they saw.
+// The worker of runtime-threads.test.ts and runtime-moves.test.ts: small actors that answer, end their thread, block it, and tell what they saw.
 
-import { type ActorContext, type ActorDefinition, defineActor, RuntimeError, runThread } from '../../runtime/index.ts';
+import {
+  type ActorContext,
+  type ActorDefinition,
+  defineActor,
+  type Replier,
+  RuntimeError,
+  runThread,
+} from '../../runtime/index.ts';
 import { TransportError } from '../../transport/index.ts';
 
 export interface ThreadTestData {
@@ -17,6 +24,9 @@ export type ProbeMessage =
   | { kind: 'block' }
   | { kind: 'hoard' }
   | { kind: 'never' }
+  | { kind: 'fail'; with: 'text' | 'nothing' | 'rejection' }
+  /** Answered when the actor stops, with the reason. */
+  | { kind: 'whyStopped' }
   | { kind: 'toil'; ms: number }
   | { kind: 'forward'; key: string; value: number }
   | { kind: 'relay'; key: string; values: number[] }
@@ -46,6 +56,7 @@ function defineProbe(kind: string, role: string, threadId: number, stops: Int32A
     role,
     create(context) {
       const values: number[] = [];
+      let lastQuestion: Replier | undefined;
       return {
         onMessage(message) {
           switch (message.kind) {
@@ -73,6 +84,13 @@ function defineProbe(kind: string, role: string, threadId: number, stops: Int32A
               for (const hoard: object[] = []; ; ) hoard.push({ at: hoard.length, text: `hoard ${hoard.length}` });
             case 'never':
               return;
+            case 'fail':
+              if (message.with === 'text') throw new Error('x'.repeat(70 * 1024 * 1024));
+              if (message.with === 'nothing') throw Object.create(null);
+              return Promise.reject(Object.create(null));
+            case 'whyStopped':
+              lastQuestion = context.replier();
+              return;
             case 'toil': {
               const until = context.clock.monotonicMs() + message.ms;
               while (context.clock.monotonicMs() < until);
@@ -95,6 +113,7 @@ function defineProbe(kind: string, role: string, threadId: number, stops: Int32A
           }
         },
         onStop(reason) {
+          lastQuestion?.reply(reason);
           if (reason === 'drain') Atomics.store(stops, threadId, Atomics.add(stops, 0, 1) + 1);
         },
       };

@@ -1,121 +1,10 @@
 // The thread pool with real worker threads: messages across threads, loss and respawn of a thread, stalls, drain order.
 
 import { strict as assert } from 'node:assert';
-import { type TestContext, test } from 'node:test';
-import {
-  type ActorLog,
-  type ActorRef,
-  type Runtime,
-  type RuntimeOptions,
-  rebalancerDefaults,
-  startRuntime,
-  type ThreadLoss,
-  type ThreadTuning,
-} from '../../runtime/index.ts';
-import { workerEntry } from '../../transport/index.ts';
-import type { ProbeMessage, ProbeWhere, ThreadTestData } from './runtime-threads-worker.ts';
-
-const timeoutMs = 20_000;
-const roles = { probe: 'actors', keeper: 'storage' };
-
-interface Fixture {
-  runtime: Runtime;
-  probe(key: string): ActorRef<ProbeMessage>;
-  /** Thread losses in order; each call waits for the next one. */
-  nextLoss(): Promise<ThreadLoss>;
-  nextLog(text: string): Promise<Record<string, unknown>>;
-  fatal: Promise<Error>;
-  /** Number taken by the last actor that stopped in a thread; 0 when none did. */
-  stopNumber(threadId: number): number;
-}
-
-async function setup(t: TestContext, tuning: Partial<ThreadTuning> = {}, groups = defaultGroups): Promise<Fixture> {
-  const losses = new Arrivals<ThreadLoss>();
-  const lines = new Arrivals<{ text: string; fields: Record<string, unknown> }>();
-  const note = (fields: Record<string, unknown>, text: string) => lines.add({ text, fields });
-  const log: ActorLog = { debug: note, info: note, warn: note, error: note };
-  const stops = new SharedArrayBuffer(64);
-  const threadData: ThreadTestData = { stops };
-  let onFatal: (reason: Error) => void = () => undefined;
-  const fatal = new Promise<Error>((resolve) => {
-    onFatal = resolve;
-  });
-  const runtime = await startRuntime({
-    entry: workerEntry('./runtime-threads-worker', import.meta.url),
-    groups,
-    roles,
-    threadData,
-    log,
-    onThreadLost: (loss) => losses.add(loss),
-    onFatal: (reason) => onFatal(reason),
-    refuseAskCycles: true,
-    tuning: { supervision: { ...quickSupervision, maxRestarts: 5 }, ...tuning },
-  });
-  t.after(() => runtime.stop());
-  return {
-    runtime,
-    probe: (key) => runtime.ref<ProbeMessage>('probe', key),
-    nextLoss: () => losses.next(() => true),
-    nextLog: async (text) => (await lines.next((line) => line.text === text)).fields,
-    fatal,
-    stopNumber: (threadId) => Atomics.load(new Int32Array(stops), threadId),
-  };
-}
-
-const defaultGroups: RuntimeOptions['groups'] = [
-  { role: 'actors', count: 2 },
-  { role: 'storage', count: 1, drainOnly: true },
-];
-
-/** Half a second: short, but long enough that a busy machine is not taken for a stuck thread. */
-const quickStall = { stallCheckMs: 50, stallChecksMax: 10 };
-
-const quickSupervision = {
-  strategy: 'restart',
-  minBackoffMs: 1,
-  maxBackoffMs: 5,
-  jitter: 0,
-  maxRestarts: 5,
-  withinMs: 60_000,
-  resetAfterMs: 60_000,
-  parkMs: 1,
-  parkMsMax: 1,
-} as const;
-
-/** Things that happen, each given to the first who waits for it, now or later. */
-class Arrivals<Thing> {
-  readonly #things: Thing[] = [];
-  readonly #waiting: { wanted: (thing: Thing) => boolean; resolve: (thing: Thing) => void }[] = [];
-
-  add(thing: Thing): void {
-    const index = this.#waiting.findIndex(({ wanted }) => wanted(thing));
-    const [waiting] = index < 0 ? [] : this.#waiting.splice(index, 1);
-    if (waiting === undefined) this.#things.push(thing);
-    else waiting.resolve(thing);
-  }
-
-  next(wanted: (thing: Thing) => boolean): Promise<Thing> {
-    const index = this.#things.findIndex(wanted);
-    const [thing] = index < 0 ? [] : this.#things.splice(index, 1);
-    if (thing !== undefined) return Promise.resolve(thing);
-    return new Promise((resolve) => this.#waiting.push({ wanted, resolve }));
-  }
-}
-
-/** Keys that are placed on two different threads, each with the thread it is on. */
-async function keysOnTwoThreads({
-  probe,
-}: Fixture): Promise<[ProbeWhere & { key: string }, ProbeWhere & { key: string }]> {
-  const found = new Map<number, ProbeWhere & { key: string }>();
-  for (let index = 0; found.size < 2; index += 1) {
-    assert(index < 1000, 'expected keys to spread over two threads');
-    const where = await probe(`key${index}`).ask<ProbeWhere>({ kind: 'where' }, { timeoutMs });
-    if (!found.has(where.threadId)) found.set(where.threadId, { key: `key${index}`, ...where });
-  }
-  const [first, second] = [...found.values()];
-  assert(first !== undefined && second !== undefined);
-  return [first, second];
-}
+import { test } from 'node:test';
+import { RuntimeError } from '../../runtime/index.ts';
+import { keysOnTwoThreads, quickStall, quickSupervision, setup, timeoutMs } from './runtime-threads-fixture.ts';
+import type { ProbeMessage, ProbeWhere } from './runtime-threads-worker.ts';
 
 test('told from main, an actor of another thread sees all messages in order', async (t) => {
   const { probe } = await setup(t);
@@ -296,50 +185,23 @@ test('log lines of a thread reach the log of main with the name of the thread', 
   assert.deepEqual(await nextLog('definitions made'), { thread: 'actors-1', threadId: 1 });
 });
 
-test('a pinned actor runs on the thread it is pinned to', async (t) => {
-  const { runtime, probe } = await setup(t);
-  for (const threadId of [1, 2]) {
-    const key = `pinned-to-${threadId}`;
-    await runtime.pin({ kind: 'probe', key }, threadId);
-    assert.equal((await probe(key).ask<ProbeWhere>({ kind: 'where' }, { timeoutMs })).threadId, threadId);
-  }
-});
-
-test('messages told before, during and after a move are all handled, in order, by the one or the other', async (t) => {
+test('an error with an endless text, a key that is no text and a poison thrown in a worker cost nothing but themselves', async (t) => {
   const fixture = await setup(t);
-  const [here, there] = await keysOnTwoThreads(fixture);
-  const moving = fixture.probe(here.key);
-  const sink = { kind: 'forward', key: there.key } as const;
-  for (let value = 0; value < 100; value += 1) moving.tell({ ...sink, value });
-  const moved = fixture.runtime.pin({ kind: 'probe', key: here.key }, there.threadId);
-  for (let value = 100; value < 200; value += 1) moving.tell({ ...sink, value });
-  await moved;
-  for (let value = 200; value < 300; value += 1) moving.tell({ ...sink, value });
-  assert.equal((await moving.ask<ProbeWhere>({ kind: 'where' }, { timeoutMs })).threadId, there.threadId);
-  assert.deepEqual(
-    await fixture.probe(there.key).ask({ kind: 'values' }, { timeoutMs }),
-    Array.from({ length: 300 }, (_, index) => index),
-  );
-});
-
-test('of two hot actors in one thread one is moved to the idle thread, and nothing is lost', async (t) => {
-  const rebalance = { ...rebalancerDefaults, lookMs: 100, looks: 3, hotAbove: 0.6, coolBelow: 0.4, shareMin: 0.05 };
-  const fixture = await setup(t, { rebalance: { ...rebalance, shareMax: 0.95 } });
-  const { probe, nextLog } = fixture;
-  const here = (await keysOnTwoThreads(fixture))[0].threadId;
-  const keys: string[] = [];
-  for (let index = 0; keys.length < 2; index += 1) {
-    const where = await probe(`hot${index}`).ask<ProbeWhere>({ kind: 'where' }, { timeoutMs });
-    if (where.threadId === here) keys.push(`hot${index}`);
+  const { probe, runtime } = fixture;
+  const failed = await probe('a')
+    .ask({ kind: 'fail', with: 'text' }, { timeoutMs })
+    .catch((error: Error) => error);
+  assert.ok(failed instanceof RuntimeError && failed.code === 'HANDLER_FAILED');
+  assert.ok(failed.message.length < 10_000);
+  for (const how of ['text', 'nothing', 'rejection'] as const) {
+    const refused = await probe('b')
+      .ask({ kind: 'fail', with: how }, { timeoutMs })
+      .catch((error: Error) => error);
+    assert.ok(refused instanceof RuntimeError && refused.code === 'HANDLER_FAILED', how);
   }
-  for (const key of keys) probe(key).tell({ kind: 'toil', ms: 3 });
-  const moved = await nextLog('moved a hot actor to a cooler thread');
-  assert.equal(moved.from, here);
-  const places = await Promise.all(keys.map((key) => probe(key).ask<ProbeWhere>({ kind: 'where' }, { timeoutMs })));
-  assert.equal(new Set(places.map(({ threadId }) => threadId)).size, 2);
-});
-
-test('a pin to a thread that does not host the kind is refused', async (t) => {
-  const { runtime } = await setup(t);
-  await assert.rejects(runtime.pin({ kind: 'probe', key: 'a' }, 3), { code: 'UNKNOWN_KIND' });
+  assert.throws(() => runtime.ref('probe', 5 as never), { code: 'INVALID_ARGUMENT' });
+  assert.equal(
+    (await runtime.stats()).threads.every(({ restarts }) => restarts === 0),
+    true,
+  );
 });

@@ -63,6 +63,7 @@ function setup(seed: number) {
   const host: MoveHost = {
     roles,
     participants: () => systems.map(systemParticipant),
+    refusal: () => undefined,
     meshVersion: () => meshVersion,
     table: () => table,
     adopt: (next) => {

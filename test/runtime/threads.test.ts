@@ -212,6 +212,7 @@ function moverOf(systems: readonly ActorSystem[], first: PlacementTable) {
     {
       roles: { echo: 'worker' },
       participants: () => systems.map(systemParticipant),
+      refusal: () => undefined,
       meshVersion: () => 1,
       table: () => state.table,
       adopt: (table) => {

@@ -115,6 +115,7 @@ export class World {
     const host = {
       roles: options.kindRoles,
       participants: () => this.threads.filter(({ isAlive }) => isAlive).map((thread) => this.participantOf(thread)),
+      refusal: () => undefined,
       meshVersion: () => this.threads.reduce((sum, { life }) => sum + life, this.kills),
       table: () => this.table,
       adopt: (table: PlacementTable) => {
