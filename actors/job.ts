@@ -48,6 +48,29 @@ export interface GatewayParameters {
   destination_id?: string;
   /** W3C trace context of the HTTP request's span. */
   traceparent?: string;
+  /** Absent: it has not been given up before. */
+  retry?: RetriedEvent;
+}
+
+/** An event that was given up, at its source or at `destination_id`, and is tried again. It is nobody's duplicate. */
+export interface RetriedEvent {
+  /** The `gw` job it was: what becomes of it has the same idempotency keys as before. */
+  of: number;
+  /** The payload is what customers' code had made of it for the destination, and this its number among the copies. */
+  copy?: number;
+}
+
+/** `parameters` of an `err` job: one event that the processor gave up for one destination. Its payload is the event. */
+export interface ErrorParameters {
+  source_id: string;
+  destination_id: string;
+  /** Where in the processor. */
+  stage: string;
+  config_version: number;
+  event_name?: string;
+  event_type?: string;
+  /** What the event's `gw` job becomes that tries it again. */
+  again: GatewayParameters;
 }
 
 /** How to send an `rt` job's payload (spec/delivery.md 1.8). The body itself is the job's payload, already in wire form. */

@@ -6,7 +6,7 @@ import type { GatewayParameters } from '../job.ts';
 import { type JobRunOfEvent, jobRunOf } from '../storage/ledger-tally.ts';
 import { filterType, gateEvent } from './destination-filter.ts';
 import type { Route } from './routes.ts';
-import type { Ending, EventInHand, Outcome } from './stage.ts';
+import type { CopyOfEvent, Ending, EventInHand, Outcome } from './stage.ts';
 import { type TransformAnswers, transformedCopies } from './transformed-copies.ts';
 
 /** Rows of one event beyond this do not fit a commit. */
@@ -22,14 +22,6 @@ const tooLarge: Ending = {
   stage: 'store',
 };
 
-/** One event for one destination: as it is, or one of those that customers' code made of it. */
-interface Copy {
-  readonly event: EventObject;
-  /** Undefined: those of the event in hand. */
-  readonly bytes: Uint8Array | undefined;
-  readonly number: number;
-}
-
 export function fanOut(
   inHand: EventInHand,
   answers: TransformAnswers | undefined,
@@ -39,17 +31,18 @@ export function fanOut(
   const run = parameters.source_job_run_id === undefined ? undefined : runOf(event, parameters);
   const suffix = parametersSuffix(event, parameters, run, traceparent);
   const outcome: Outcome = { inHand, run, routed: [], filtered: [], aborted: [] };
-  const only = parameters.destination_id;
+  const { destination_id: only, retry } = parameters;
   for (const route of plan.routes) {
     // Reverse ETL means one destination: for the others the event does not exist.
     if (only !== undefined && only !== route.destinationId) continue;
     const gate = gateEvent(route.filter, event);
     if (gate !== undefined) refuse(outcome, route, gate, 'destination_filter');
+    else if (retry?.copy !== undefined) deliver(route, outcome, event, copyAgain(inHand, retry.copy), suffix);
     else if (route.transformation !== undefined) deliverCopies(route, outcome, suffix, answers);
     else {
       const verdict = filterType(route.filter, event);
       if (verdict !== undefined) refuse(outcome, route, verdict, 'event_filter');
-      else deliver(route, outcome, { event, bytes: undefined, number: 0 }, suffix);
+      else deliver(route, outcome, event, undefined, suffix);
     }
   }
   return rowBytes(outcome) > eventRowsBytesMax ? tooLarge : outcome;
@@ -58,23 +51,32 @@ export function fanOut(
 function deliverCopies(route: Route, outcome: Outcome, suffix: string, answers: TransformAnswers | undefined): void {
   const copies = transformedCopies(route, answers?.get(outcome.inHand.handed)?.get(route.destinationId));
   for (const refusal of copies.refused) refuse(outcome, route, refusal, 'user_transformer');
-  for (const [number, copy] of copies.events.entries()) deliver(route, outcome, { ...copy, number }, suffix);
+  for (const [number, { event, bytes }] of copies.events.entries()) {
+    deliver(route, outcome, event, { bytes, number }, suffix);
+  }
 }
 
-function deliver(route: Route, outcome: Outcome, copy: Copy, suffix: string): void {
-  const transformed = transform(route, copy.event, outcome.inHand);
+/** It was a copy when it was given up. */
+function copyAgain(inHand: EventInHand, number: number): CopyOfEvent {
+  return { bytes: Buffer.concat(inHand.encoded()), number };
+}
+
+function deliver(
+  route: Route,
+  outcome: Outcome,
+  event: EventObject,
+  copy: CopyOfEvent | undefined,
+  suffix: string,
+): void {
+  const transformed = transform(route, event, outcome.inHand);
   if (transformed.kind !== 'deliver') {
     const code = transformed.kind === 'filtered' ? filtered : transformed.code;
-    refuse(outcome, route, { code, reason: transformed.reason }, 'dest_transformer');
+    refuse(outcome, route, { code, reason: transformed.reason }, 'dest_transformer', copy);
     return;
   }
   const body =
-    transformed.body !== 'event'
-      ? [transformed.body]
-      : copy.bytes !== undefined
-        ? [copy.bytes]
-        : outcome.inHand.encoded();
-  const copyText = copy.number === 0 ? '' : `,"copy":${copy.number}`;
+    transformed.body !== 'event' ? [transformed.body] : copy !== undefined ? [copy.bytes] : outcome.inHand.encoded();
+  const copyText = copy === undefined || copy.number === 0 ? '' : `,"copy":${copy.number}`;
   const parameters = `${route.parametersPrefix}${suffix}${copyText},"request":${transformed.request}}`;
   outcome.routed.push({ route, parameters, body });
 }
@@ -84,9 +86,10 @@ function refuse(
   { destinationId }: Route,
   { code, reason }: { code: number; reason: string },
   stage: Ending['stage'],
+  copy?: CopyOfEvent,
 ): void {
   const list = code === filtered ? outcome.filtered : outcome.aborted;
-  list.push({ destinationId, code, reason, stage });
+  list.push({ destinationId, code, reason, stage, copy });
 }
 
 function transform(route: Route, event: EventObject, { source, handed: { job } }: EventInHand): TransformResult {
@@ -100,8 +103,9 @@ function transform(route: Route, event: EventObject, { source, handed: { job } }
   }
 }
 
-function rowBytes({ routed }: Outcome): number {
-  let bytes = 0;
+/** What is given up is kept with the event. */
+function rowBytes({ inHand, routed, aborted }: Outcome): number {
+  let bytes = aborted.length * inHand.handed.job.payload.byteLength;
   for (const { body } of routed) for (const piece of body) bytes += piece.byteLength;
   return bytes;
 }

@@ -2,20 +2,15 @@
 
 import { visitorOf } from '../isolation.ts';
 import type { Job, QueueName } from '../job.ts';
-import type { JobStatus, StoredJobs } from '../storage/contract.ts';
+import type { EndedStatus, JobStatus, StoredJobs } from '../storage/contract.ts';
 import { collectResults, type FinishedJob } from '../storage/done-runs.ts';
 import { JobRowWriter } from '../storage/job-row.ts';
 import { jobRunOf, LedgerTally } from '../storage/ledger-tally.ts';
 import type { HandedJob, Results } from '../storage/partition-session.ts';
+import { deadLetterOf, type Moment } from './dead-letter.ts';
 import { DedupClaims } from './dedup-claims.ts';
 import { readParameters } from './event-text.ts';
 import type { CommitAdditions, Ending, Outcome } from './stage.ts';
-
-/** When it happened, and by which configuration. */
-export interface Moment {
-  readonly nowMs: number;
-  readonly configVersion: number;
-}
 
 const additionBytesExpected = 4096;
 
@@ -28,6 +23,8 @@ export class PipelineBatch implements CommitAdditions {
   readonly #rows: JobRowWriter;
   /** Of queues other than `rt`; nearly always none. */
   #additions: Map<QueueName, JobRowWriter> | undefined;
+  /** Of the jobs for the queue `err`. */
+  #endings: EndedStatus[] = [];
 
   constructor(bytesExpected: number) {
     this.#rows = new JobRowWriter(bytesExpected);
@@ -53,7 +50,8 @@ export class PipelineBatch implements CommitAdditions {
   succeed({ inHand, run, routed, filtered, aborted }: Outcome, { nowMs, configVersion }: Moment): void {
     const { handed, source } = inHand;
     const { job, afterId } = handed;
-    const { userId, messageId, receivedAtMs, jobId: parentId } = job;
+    const { userId, messageId, receivedAtMs } = job;
+    const parentId = inHand.parameters.retry?.of ?? job.jobId;
     for (const { route, parameters, body } of routed) {
       const { shards } = route;
       const partition = shards.isSplit ? shards.keyOf(visitorOf(userId)) : shards.partition;
@@ -64,9 +62,13 @@ export class PipelineBatch implements CommitAdditions {
       this.#ledger.add(receivedAtMs, source.id, destinationId, 'routed', run);
       this.#ledger.add(receivedAtMs, source.id, destinationId, 'filtered', run);
     }
-    for (const { destinationId, code } of aborted) {
+    for (const ending of aborted) {
+      const { destinationId, code } = ending;
       this.#ledger.add(receivedAtMs, source.id, destinationId, 'routed', run);
       this.#ledger.add(receivedAtMs, source.id, destinationId, 'aborted', run, code);
+      const { row, body, ended } = deadLetterOf(inHand, ending, { nowMs, configVersion });
+      this.add('err', row, body);
+      this.#endings.push(ended);
     }
     this.#ledger.add(receivedAtMs, source.id, '', 'processed', run);
     this.jobs.push(handed);
@@ -97,8 +99,11 @@ export class PipelineBatch implements CommitAdditions {
   takeResults(): Results {
     const jobs: StoredJobs[] = [];
     if (this.#rows.count > 0) jobs.push({ queue: 'rt', ...this.#rows.take() });
-    for (const [queue, rows] of this.#additions ?? []) jobs.push({ queue, ...rows.take() });
+    for (const [queue, rows] of this.#additions ?? []) {
+      jobs.push({ queue, ...rows.take(), ...(queue === 'err' ? { ended: this.#endings } : {}) });
+    }
     this.#additions = undefined;
+    this.#endings = [];
     return {
       jobs,
       ...collectResults(this.#finished),

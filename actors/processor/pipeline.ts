@@ -59,12 +59,14 @@ export function prepare(handed: HandedJob, claims: DedupClaims, context: Pipelin
   const plan = context.plans.of(source);
   let inHand: EventInHand | undefined;
   try {
-    if (!context.dedup.claim(claims, job, source, parameters)) return ended(handed, source.id, plan, duplicate);
+    // What is tried again was seen before, and is meant to be: it only makes sure that others are its duplicates.
+    const isNew = context.dedup.claim(claims, job, source, parameters) || parameters.retry !== undefined;
+    if (!isNew) return ended(handed, source.id, plan, duplicate);
     const payload = bufferOver(job.payload);
     const event = parseEvent(payload);
     if (event === undefined) return ended(handed, source.id, plan, noEvent);
     inHand = new EventInHand(handed, parameters, plan, payload, event);
-    for (const stage of plan.stages) {
+    for (const stage of parameters.retry?.copy === undefined ? plan.stages : []) {
       const ending = stage(inHand, context);
       if (ending !== undefined) return ended(handed, source.id, plan, ending, inHand);
     }

@@ -93,6 +93,14 @@ export interface RoutedJob {
 
 export interface DestinationEnding extends Refusal {
   readonly destinationId: string;
+  /** Set: it was this copy that ended, which customers' code had made of the event. */
+  readonly copy: CopyOfEvent | undefined;
+}
+
+/** One of the events that customers' code made of an event for a destination. */
+export interface CopyOfEvent {
+  readonly bytes: Uint8Array;
+  readonly number: number;
 }
 
 /** What became of an event at its destinations. */
@@ -107,7 +115,7 @@ export interface Outcome {
 
 /** What a tap may add to the commit that ends the event. */
 export interface CommitAdditions {
-  add(queue: QueueName, job: Omit<Job, 'payload'>, body: readonly Uint8Array[]): void;
+  add(queue: Exclude<QueueName, 'gw' | 'rt' | 'err'>, job: Omit<Job, 'payload'>, body: readonly Uint8Array[]): void;
 }
 
 /**

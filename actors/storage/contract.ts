@@ -10,7 +10,10 @@
 //   actor   --closePartition--> storage     from onStop; what was handed out and is unfinished is pending again
 // Durability is in Postgres only: every one of these messages may be lost and costs a re-read, never a job.
 
-import type { JobState, QueueName } from '../job.ts';
+import type { JobState, QueueName, TerminalState } from '../job.ts';
+import type { JobRunReport, LedgerDelta, LedgerKind } from './counts.ts';
+
+export type { FailedRecord, JobRunDelta, JobRunPlace, JobRunReport, LedgerDelta, LedgerKind } from './counts.ts';
 
 /** The key is the number of the lane (lanes.ts). */
 export const storageKind = 'storage';
@@ -20,7 +23,12 @@ export interface StoredJobs {
   /** Concatenated job rows (job-row.ts) with job id 0: the storage actor assigns ids in the order of arrival. */
   rows: Uint8Array;
   count: number;
+  /** Of jobs that are stored to be kept and handed to nobody: how each has ended, in the order of the rows. */
+  ended?: EndedStatus[];
 }
+
+/** The last status of a job that ended as it was stored. */
+export type EndedStatus = Pick<JobStatus, 'code' | 'response' | 'execTimeMs'> & { state: TerminalState };
 
 /**
  * Jobs of one partition that all succeeded, compactly: `jobIds` ascending. `afterId` claims that the partition holds
@@ -72,60 +80,6 @@ export interface SeenIds {
   seenMs: number;
   /** Eight bytes each. */
   hashes: Uint8Array;
-}
-
-/**
- * What the ledger counts (promise P6), each pair balancing exactly at any moment:
- *   per source (destinationId ''):  accepted = processed + deduplicated + suppressed + aborted + pending gw jobs
- *   per source and destination:     routed = delivered + filtered + aborted + pending rt/batch_rt jobs
- * `suppressed` events are counted and never stored.
- * `routed` counts every event for every destination connected to its source, also those filtered before a job is made.
- */
-export type LedgerKind =
-  | 'accepted'
-  | 'processed'
-  | 'deduplicated'
-  | 'suppressed'
-  | 'routed'
-  | 'delivered'
-  | 'filtered'
-  | 'aborted';
-
-export interface LedgerDelta {
-  /** Epoch minute in which the event was received. */
-  minute: number;
-  sourceId: string;
-  destinationId: string;
-  kind: LedgerKind;
-  count: number;
-}
-
-/** Whose events are counted by job run: reverse ETL asks what became of each of its runs. */
-export interface JobRunPlace {
-  jobRunId: string;
-  taskRunId: string;
-  sourceId: string;
-  /** '' at the source. */
-  destinationId: string;
-}
-
-/** in = out + failed once all is done, at the source and at each destination. */
-export interface JobRunDelta extends JobRunPlace {
-  in: number;
-  out: number;
-  failed: number;
-}
-
-/** A record of a job run that was given up. */
-export interface FailedRecord extends JobRunPlace {
-  /** JSON text. */
-  recordId: string;
-  code: number;
-}
-
-export interface JobRunReport {
-  counts: JobRunDelta[];
-  failed: FailedRecord[];
 }
 
 /** What a commit counts when it waits in the inbox of another process's lane. */

@@ -6,6 +6,7 @@ import type { QueueName } from '../job.ts';
 import type {
   Commit,
   DoneRun,
+  EndedStatus,
   JobRunPlace,
   JobRunReport,
   JobStatus,
@@ -42,6 +43,8 @@ export interface GroupWrite {
   groupId: number;
   tables: TableWrite[];
   placed: PlacedRow[];
+  /** Rows that had ended when they were stored: nobody is handed them. */
+  kept: PlacedRow[];
   /** Finished jobs by dataset. */
   finished: Map<Dataset, number>;
   ledger: LedgerDelta[];
@@ -141,7 +144,7 @@ export function buildGroup(commits: readonly NumberedCommit[], place: GroupPlace
   const builder = new GroupBuilder(place);
   for (const { commit, numbered, imported } of commits) {
     if (imported !== undefined) builder.addImported(imported);
-    for (const jobs of numbered) builder.addJobs(jobs);
+    for (const [index, jobs] of numbered.entries()) builder.addJobs(jobs, commit.jobs[index]?.ended);
     for (const results of commit.results) builder.addResults(results);
     for (const delta of commit.ledger) builder.addLedger(delta);
     for (const jobId of commit.redriven ?? []) builder.addRedriven(jobId);
@@ -154,6 +157,7 @@ class GroupBuilder {
   readonly #place: GroupPlace;
   readonly #tables = new Map<string, TableWrite>();
   readonly #placed: PlacedRow[] = [];
+  readonly #kept: PlacedRow[] = [];
   readonly #finished = new Map<Dataset, number>();
   readonly #ledger = new Map<string, LedgerDelta>();
 
@@ -161,12 +165,17 @@ class GroupBuilder {
     this.#place = place;
   }
 
-  addJobs(jobs: NumberedJobs): void {
+  addJobs(jobs: NumberedJobs, ended: readonly EndedStatus[] = []): void {
     const dataset = this.#datasets(jobs.queue).live;
     if (dataset === undefined) throw new Error(`expected queue ${jobs.queue} to have a live dataset`);
     const table = this.#table(jobsTable(dataset), jobColumns, jobTypes);
     append(table, jobs.bytes, jobs.rows.length);
-    for (const { partition, row } of jobs.rows) this.#placed.push({ queue: jobs.queue, partition, dataset, row });
+    for (const [index, { partition, row }] of jobs.rows.entries()) {
+      const end = ended[index];
+      const list = end === undefined ? this.#placed : this.#kept;
+      list.push({ queue: jobs.queue, partition, dataset, row });
+      if (end !== undefined) this.#end(dataset, partition, row.jobId, end);
+    }
   }
 
   addResults(results: PartitionResults): void {
@@ -219,6 +228,7 @@ class GroupBuilder {
       groupId: this.#place.groupId,
       tables,
       placed: this.#placed,
+      kept: this.#kept,
       finished: this.#finished,
       ledger,
       rows: tables.reduce((sum, one) => sum + one.rows, 0),
@@ -259,6 +269,12 @@ class GroupBuilder {
     if (status.state === 'succeeded' || status.state === 'aborted' || status.state === 'filtered') {
       this.#countFinished(dataset, 1);
     }
+  }
+
+  #end(dataset: Dataset, partition: string, jobId: number, end: EndedStatus): void {
+    const status = { ...end, jobId, attempt: 1, retryTimeMs: 0, firstAttemptedAtMs: end.execTimeMs };
+    this.#appendStatus(dataset, partition, jobId - 1, 1, status);
+    this.#countFinished(dataset, 1);
   }
 
   #appendStatus(dataset: Dataset, partition: string, afterId: number, jobs: number, status: JobStatus): void {

@@ -267,10 +267,12 @@ export class Lane<Tag> {
   }
 
   #settle(write: GroupWrite): void {
-    for (const { dataset, row } of write.placed) {
-      dataset.rows += 1;
-      dataset.bytes += row.byteLength;
-      if (row.jobId > this.#watermark) this.#watermark = row.jobId;
+    for (const rows of [write.placed, write.kept]) {
+      for (const { dataset, row } of rows) {
+        dataset.rows += 1;
+        dataset.bytes += row.byteLength;
+        if (row.jobId > this.#watermark) this.#watermark = row.jobId;
+      }
     }
     for (const [dataset, jobs] of write.finished) dataset.finished += jobs;
   }

@@ -40,16 +40,29 @@ export class LedgerTally {
     run?: JobRunOfEvent,
     code = 0,
   ): void {
-    if (run !== undefined) this.#addToRun(run, sourceId, destinationId, kind, code);
+    if (run !== undefined) {
+      this.#addToRun(run, sourceId, destinationId, kind, 1);
+      if (kind === 'aborted' && run.recordId !== '') this.#fail(run, sourceId, destinationId, code);
+    }
+    this.#count(receivedAtMs, sourceId, destinationId, kind, 1);
+  }
+
+  /** What was counted for an event that ends anew. A record that failed stays on its run's list. */
+  takeBack(receivedAtMs: number, sourceId: string, destinationId: string, kind: LedgerKind, run?: JobRunOfEvent): void {
+    if (run !== undefined) this.#addToRun(run, sourceId, destinationId, kind, -1);
+    this.#count(receivedAtMs, sourceId, destinationId, kind, -1);
+  }
+
+  #count(receivedAtMs: number, sourceId: string, destinationId: string, kind: LedgerKind, count: number): void {
     const minute = Math.floor(receivedAtMs / msPerMinute);
     // Ids cannot hold U+0000, so it separates them without a doubt.
     const key = `${minute}\0${kind}\0${sourceId}\0${destinationId}`;
     const known = this.#byKey.get(key);
     if (known !== undefined) {
-      known.count += 1;
+      known.count += count;
       return;
     }
-    const delta: LedgerDelta = { minute, sourceId, destinationId, kind, count: 1 };
+    const delta: LedgerDelta = { minute, sourceId, destinationId, kind, count };
     this.#byKey.set(key, delta);
     this.#deltas.push(delta);
   }
@@ -71,8 +84,8 @@ export class LedgerTally {
     return { jobRuns };
   }
 
-  #addToRun(run: JobRunOfEvent, sourceId: string, destinationId: string, kind: LedgerKind, code: number): void {
-    const { jobRunId, taskRunId, recordId } = run;
+  #addToRun(run: JobRunOfEvent, sourceId: string, destinationId: string, kind: LedgerKind, count: number): void {
+    const { jobRunId, taskRunId } = run;
     const place = { jobRunId, taskRunId, sourceId, destinationId };
     this.#runs ??= new Map();
     const key = `${jobRunId}\0${taskRunId}\0${sourceId}\0${destinationId}`;
@@ -81,8 +94,12 @@ export class LedgerTally {
       delta = { ...place, in: 0, out: 0, failed: 0 };
       this.#runs.set(key, delta);
     }
-    delta[runCounters[kind]] += 1;
-    if (kind === 'aborted' && recordId !== '') this.#failed.push({ ...place, recordId, code });
+    delta[runCounters[kind]] += count;
+  }
+
+  #fail({ jobRunId, taskRunId, recordId }: JobRunOfEvent, sourceId: string, destinationId: string, code: number): void {
+    this.#runs ??= new Map();
+    this.#failed.push({ jobRunId, taskRunId, sourceId, destinationId, recordId, code });
   }
 }
 

@@ -1,14 +1,16 @@
 // Tries aborted jobs again: each becomes a new job with the same event, request and idempotency key, at the end of the
-// line of its user. The new job, the note that the old one was tried again, and the ledger's correction (one less
+// line of its user. What the processor gave up for one destination becomes a job for the processor and this destination
+// alone. The new job, the note that the old one was tried again, and the correction of what was counted (one less
 // aborted, one more pending) are one commit, so that nothing is counted or sent twice however often somebody asks.
 
-import type { Commit, CommitReply, LedgerDelta } from './contract.ts';
+import type { ErrorParameters, GatewayParameters, QueueName } from '../job.ts';
+import type { Commit, CommitReply } from './contract.ts';
 import type { DeadLetter } from './dead-letters.ts';
 import { JobRowWriter } from './job-row.ts';
+import { jobRunOf, LedgerTally } from './ledger-tally.ts';
 
 const jobsPerCommit = 100;
 const bytesPerCommit = 4 * 1024 * 1024;
-const msPerMinute = 60_000;
 const uniqueViolation = '23505';
 
 export interface RedriveResult {
@@ -54,33 +56,58 @@ function commitOf(group: readonly DeadLetter[]): Commit {
   const [first] = group;
   if (first === undefined) throw new Error('expected at least one job');
   const writer = new JobRowWriter();
-  const ledger: LedgerDelta[] = [];
+  const tally = new LedgerTally();
   for (const job of group) {
-    writer.append({ ...job, jobId: 0 }, [job.payload]);
-    ledger.push({ ...ledgerKeyOf(job), kind: 'aborted', count: -1 });
+    const { payload, ...row } = job;
+    const again = first.queue === 'gw' || first.queue === 'err' ? gatewayJob(job) : {};
+    writer.append({ ...row, ...again, jobId: 0 }, [payload]);
+    correct(tally, job);
   }
-  const { rows, count } = writer.take();
-  const redriven = group.map(({ jobId }) => jobId);
-  return { kind: 'commit', jobs: [{ queue: first.queue, rows, count }], results: [], ledger, redriven };
-}
-
-/** Where its abort was counted. */
-function ledgerKeyOf({ queue, receivedAtMs, parameters }: DeadLetter): Omit<LedgerDelta, 'kind' | 'count'> {
-  const read = readParameters(parameters);
-  const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+  const queue: QueueName = first.queue === 'err' ? 'gw' : first.queue;
   return {
-    minute: Math.floor(receivedAtMs / msPerMinute),
-    sourceId: text(read.source_id),
-    destinationId: queue === 'gw' ? '' : text(read.destination_id),
+    kind: 'commit',
+    jobs: [{ queue, ...writer.take() }],
+    results: [],
+    ledger: tally.take(),
+    ...tally.takeJobRuns(),
+    redriven: group.map(({ jobId }) => jobId),
   };
 }
 
-function readParameters(text: string): Record<string, unknown> {
+/** What the processor gave up goes to it again. */
+function gatewayJob({ queue, jobId, parentId, parameters }: DeadLetter): { parentId: number; parameters: string } {
+  if (queue === 'err')
+    return { parentId: 0, parameters: JSON.stringify(read<ErrorParameters>(parameters)?.again ?? {}) };
+  const own = read<GatewayParameters>(parameters);
+  const retry = { ...own?.retry, of: own?.retry?.of ?? jobId };
+  // Parameters that cannot be read are what it was given up for: they stay as they are.
+  return { parentId, parameters: own === undefined ? parameters : JSON.stringify({ ...own, retry }) };
+}
+
+/** Takes back what its end was counted as: it will end anew. */
+function correct(tally: LedgerTally, { queue, receivedAtMs, parameters }: DeadLetter): void {
+  const own = read<ErrorParameters & { source_job_run_id?: string }>(parameters);
+  const sourceId = textOf(own?.source_id);
+  const destinationId = queue === 'gw' ? '' : textOf(own?.destination_id);
+  const run = jobRunOf(queue === 'err' ? own?.again : own);
+  tally.takeBack(receivedAtMs, sourceId, destinationId, 'aborted', run);
+  if (queue !== 'err') return;
+  // Its event counted as processed, and is to be processed once more.
+  tally.takeBack(receivedAtMs, sourceId, destinationId, 'routed', run);
+  tally.takeBack(receivedAtMs, sourceId, '', 'processed', run);
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+/** Parameters are ours, but a job may be here because of them: every field may be missing. */
+function read<Parameters>(text: string): Partial<Parameters> | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? { ...value } : {};
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined;
   } catch {
-    return {};
+    return undefined;
   }
 }
 

@@ -162,9 +162,25 @@ test('a destination that cannot be sent to aborts its share and tells why; the o
     payload: '{"type":"track"}',
     destinations: [makeDestination('bad', { config: {} }), makeDestination('d2')],
   });
+  const [routed, kept] = results.jobs;
   assert.deepEqual(
-    jobsOf(results).map(({ partition }) => partition),
+    readJobs(routed?.rows ?? Buffer.alloc(0)).map(({ partition }) => partition),
     ['d2'],
+  );
+  const [letter] = readJobs(kept?.rows ?? Buffer.alloc(0));
+  assert.deepEqual([kept?.queue, letter?.partition, letter?.parentId], ['err', 'src', 7]);
+  assert.equal(Buffer.from(letter?.payload ?? []).toString(), '{"type":"track"}', 'as it came');
+  assert.deepEqual(JSON.parse(letter?.parameters ?? ''), {
+    source_id: 'src',
+    destination_id: 'bad',
+    stage: 'dest_transformer',
+    config_version: 1,
+    event_type: 'track',
+    again: { ...gatewayParameters, destination_id: 'bad', retry: { of: 7 } },
+  });
+  assert.deepEqual(
+    kept?.ended?.map(({ state, code }) => `${state} ${code}`),
+    ['aborted 400'],
   );
   assert.deepEqual(countsOf(results), ['src/ processed 1', 'src/bad aborted 1', 'src/bad routed 1', 'src/d2 routed 1']);
   const [status] = results.statuses;

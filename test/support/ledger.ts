@@ -35,7 +35,7 @@ export class Ledger {
       const of = (kind: LedgerKind): number => this.count(sourceId, destinationId, kind);
       const isSource = destinationId === '';
       const open = isSource
-        ? of('accepted') - of('processed') - of('deduplicated') - of('suppressed') - of('aborted')
+        ? of('accepted') - of('processed') - of('deduplicated') - of('suppressed') - of('filtered') - of('aborted')
         : of('routed') - of('delivered') - of('filtered') - of('aborted');
       if (open < 0) faults.push(`${name}: ${-open} more came out than went in`);
       pending[isSource ? 'gw' : 'rt'] += open;

@@ -92,13 +92,13 @@ export class MemoryStorage {
 
   apply(commit: Commit): void {
     this.commits.push(commit);
-    for (const { queue, rows, count } of commit.jobs) {
+    for (const { queue, rows, count, ended = [] } of commit.jobs) {
       const jobs = readJobs(rows);
       if (jobs.length !== count) this.violations.push(`expected ${count} rows, got ${jobs.length}`);
-      for (const job of jobs) {
+      for (const [index, job] of jobs.entries()) {
         this.#lastId += 1;
         const own = { ...job, jobId: this.#lastId, payload: Buffer.from(job.payload) };
-        this.jobs.set(this.#lastId, { queue, job: own, state: undefined, status: undefined });
+        this.jobs.set(this.#lastId, { queue, job: own, state: ended[index]?.state, status: undefined });
       }
     }
     for (const results of commit.results) this.#applyResults(results);
@@ -270,7 +270,8 @@ class Handing {
     const answer = this.#transact(commit, typeof fault === 'object' ? fault.refuse : undefined);
     if (fault !== 'lostAfter') replier.reply(answer);
     if (answer.kind !== 'committed') return;
-    for (const { queue, rows } of commit.jobs) {
+    for (const { queue, rows, ended } of commit.jobs) {
+      if (ended !== undefined) continue;
       for (const { partition } of readJobs(rows)) this.#serve(this.#partition({ queue, partition }));
     }
   }
