@@ -102,6 +102,7 @@ export interface RouterParameters {
   traceparent?: string;
   /** 1 and up: a transformation made several jobs of one event for this destination, and this is not the first. */
   copy?: number;
+  /** In the row without what is usual (destinations/destination.ts). */
   request: RequestDescriptor;
 }
 

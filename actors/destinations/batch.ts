@@ -3,7 +3,14 @@
 // be sent, and a retry may send it alone or in other company.
 
 import type { RequestDescriptor } from '../job.ts';
-import { type BatchRules, type BatchVerdict, type EventObject, isObject, type TransformResult } from './destination.ts';
+import {
+  type BatchRules,
+  type BatchVerdict,
+  type EventObject,
+  encodeRequest,
+  isObject,
+  type TransformResult,
+} from './destination.ts';
 
 /** Bodies of one shape: what stands before and after the event is the same for all. */
 export function batchTo(
@@ -12,7 +19,7 @@ export function batchTo(
   close: string,
 ): (...elements: readonly unknown[]) => TransformResult {
   const batch = { open: Buffer.byteLength(open), close: Buffer.byteLength(close) };
-  const encoded = JSON.stringify({ ...request, batch });
+  const encoded = encodeRequest({ ...request, batch });
   return (...elements) => {
     const body = Buffer.from(`${open}${elements.map((element) => JSON.stringify(element)).join(',')}${close}`);
     return { kind: 'deliver', request: encoded, body };

@@ -16,7 +16,7 @@ export interface EventMetadata {
 }
 
 export type TransformResult =
-  /** `request`: a RequestDescriptor as JSON. `event` as body: the event's own bytes, which nobody has to encode. */
+  /** `request`: as it is stored (`encodeRequest`). `event` as body: the event's own bytes, which nobody has to encode. */
   | { kind: 'deliver'; request: string; body: Uint8Array | 'event' }
   | { kind: 'filtered'; reason: string }
   /** It can never be sent: wrong settings, or an event the destination has no use for. `code` as in delivery.md 1.8. */
@@ -87,12 +87,38 @@ const headerNamePattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const badHeaderValuePattern = /[^\t\x20-\x7e\x80-\xff]/;
 
 export function deliver(request: RequestDescriptor, body: Uint8Array | 'event'): TransformResult {
-  return { kind: 'deliver', request: JSON.stringify(request), body };
+  return { kind: 'deliver', request: encodeRequest(request), body };
+}
+
+/**
+ * A request as it stands in a job's parameters: without what nearly every request has in common. A row of `rt` is written
+ * for every delivery, and what is left out is neither sent to Postgres nor kept there. Rows of earlier versions hold
+ * everything and are read by the same rule.
+ */
+export type StoredRequest = Pick<RequestDescriptor, 'endpoint'> & Partial<RequestDescriptor>;
+
+/** Part of what rows mean: a change needs a migration (0031-compact-requests.down.sql writes it out). */
+const usual = { method: 'POST', format: 'JSON' } as const;
+
+/** As JSON text. */
+export function encodeRequest({ method, endpoint, headers, params, format, ...others }: RequestDescriptor): string {
+  const stored: StoredRequest = { endpoint, ...others };
+  if (method !== usual.method) stored.method = method;
+  if (Object.keys(headers).length > 0) stored.headers = headers;
+  if (Object.keys(params).length > 0) stored.params = params;
+  if (format !== usual.format) stored.format = format;
+  return JSON.stringify(stored);
+}
+
+/** Fills in what was left out. */
+export function completeRequest(stored: StoredRequest): RequestDescriptor {
+  const { method = usual.method, headers = {}, params = {}, format = usual.format } = stored;
+  return Object.assign(stored, { method, headers, params, format });
 }
 
 /** For requests that are the same for every event but for their body: they are encoded once. */
 export function sendTo(request: RequestDescriptor): (body: Uint8Array | 'event') => TransformResult {
-  const encoded = JSON.stringify(request);
+  const encoded = encodeRequest(request);
   return (body) => ({ kind: 'deliver', request: encoded, body });
 }
 

@@ -1,5 +1,6 @@
 // One job in a router's window, and how its attempts become status rows. No I/O and no clock.
 
+import { completeRequest, type StoredRequest } from '../destinations/destination.ts';
 import { isTerminal, type Job, type RouterParameters } from '../job.ts';
 import type { JobStatus } from '../storage/contract.ts';
 import { collectResults, type FinishedJob } from '../storage/done-runs.ts';
@@ -69,13 +70,16 @@ export function applyEarlier(routed: RoutedJob, { status }: Settled): void {
 export function readRouterParameters(text: string): RouterParameters | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return isRouterParameters(value) ? value : undefined;
+    if (!isStored(value)) return undefined;
+    return Object.assign(value, { request: completeRequest(value.request) });
   } catch {
     return undefined;
   }
 }
 
-function isRouterParameters(value: unknown): value is RouterParameters {
+type StoredParameters = Omit<RouterParameters, 'request'> & { request: StoredRequest };
+
+function isStored(value: unknown): value is StoredParameters {
   if (typeof value !== 'object' || value === null) return false;
   const { destination_id: destination, request } = value as Partial<Record<keyof RouterParameters, unknown>>;
   return typeof destination === 'string' && typeof request === 'object' && request !== null && 'endpoint' in request;

@@ -3,7 +3,7 @@
 
 import { createEgressGuard, HttpClient } from '../../transport/index.ts';
 import type { TestResult } from '../controls/contract.ts';
-import { isObject } from '../destinations/destination.ts';
+import { completeRequest, isObject } from '../destinations/destination.ts';
 import { compileDestination } from '../destinations/registry.ts';
 import type { DestinationConfig } from '../services/workspace.ts';
 import { createHttpDelivery } from './delivery.ts';
@@ -36,7 +36,7 @@ export async function sendTest(
   try {
     const delivery = createHttpDelivery(client, { timeoutMs: options.timeoutMs, nowMs: () => options.nowMs() });
     const body = result.body === 'event' ? Buffer.from(JSON.stringify(event)) : result.body;
-    const request = JSON.parse(result.request);
+    const request = completeRequest(JSON.parse(result.request));
     const outcome = await new Promise<{ code: number; response: string }>((resolve) =>
       delivery.send(
         {

@@ -18,10 +18,16 @@ export interface RangeRead {
   bytesMax: number;
 }
 
-/** Reads committed rows back. Both answer rows ascending by id. */
+/** Jobs of one partition. */
+export interface IdRead {
+  partition: string;
+  jobIds: readonly number[];
+}
+
+/** Reads committed rows back. Both answer the rows of a partition ascending by id. */
 export interface JobReader {
   readRanges(queue: QueueName, ranges: readonly RangeRead[], upToId: number): Promise<Map<string, StoredRow[]>>;
-  readIds(queue: QueueName, jobIds: readonly number[]): Promise<Map<number, StoredRow>>;
+  readIds(queue: QueueName, wanted: readonly IdRead[]): Promise<Map<number, StoredRow>>;
 }
 
 export interface BacklogReadsOptions {
@@ -123,7 +129,7 @@ export class BacklogReads {
     });
     const rows = await this.#options.reader.readIds(
       queue,
-      wanted.flatMap((one) => one.jobIds),
+      wanted.map(({ partition, jobIds }) => ({ partition: partition.key, jobIds })),
     );
     for (const { partition, session, jobIds } of wanted) {
       this.#end(partition, false);

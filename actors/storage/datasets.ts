@@ -62,24 +62,28 @@ export function firstJobIdOf(lane: number): number {
 export const statusColumns =
   'partition, after_id, job_id, jobs, state, attempt, code, exec_time, retry_time, first_attempted_at, response';
 
-/** SQL that makes both tables of a dataset, unless they are there. `payload` is stored as it is: compression costs more than it saves at 1 KB. */
+/**
+ * SQL that makes both tables of a dataset, unless they are there. `payload` is stored as it is: compression costs more
+ * than it saves at 1 KB. One index, because each costs 70 to 110 bytes of WAL for every job: the partition stands first in
+ * it, so whoever looks for a job by its id names its partition. Fields that are aligned come first, where they need no padding.
+ */
 export function createDatasetSql(dataset: DatasetName): string {
   const jobs = jobsTable(dataset);
   const status = statusTable(dataset);
   const insertOnly = 'autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.1';
   return `
 create table if not exists ${jobs} (
-  job_id bigint primary key,
+  job_id bigint not null,
   parent_id bigint not null,
+  received_at timestamptz not null,
+  payload bytea not null,
   partition text not null,
   user_id text not null,
   message_id text not null,
-  received_at timestamptz not null,
   parameters text not null,
-  payload bytea not null
+  primary key (partition, job_id)
 ) with (${insertOnly});
 alter table ${jobs} alter column payload set storage external;
-create index if not exists ${jobs}_partition on ${jobs} (partition, job_id);
 create table if not exists ${status} (
   partition text not null,
   after_id bigint not null,

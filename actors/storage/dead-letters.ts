@@ -96,7 +96,7 @@ function selectSql(dataset: DatasetName): string {
       s.attempt, s.code, s.response,
       ${ms('j.received_at')} as received_ms, ${ms('s.exec_time')} as aborted_ms, ${ms('r.redriven_at')} as retried_ms
     from ${statusTable(dataset)} as s
-      join ${jobsTable(dataset)} as j on j.job_id = s.job_id
+      join ${jobsTable(dataset)} as j on j.partition = s.partition and j.job_id = s.job_id
       left join sluice_redriven as r on r.job_id = s.job_id
     where s.state = 'aborted'
       and ($1 = '' or position($1 in j.parameters) > 0)

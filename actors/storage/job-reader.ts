@@ -3,7 +3,7 @@
 
 import type { PostgresSession } from '../../transport/index.ts';
 import type { QueueName } from '../job.ts';
-import type { JobReader, RangeRead } from './backlog-reads.ts';
+import type { IdRead, JobReader, RangeRead } from './backlog-reads.ts';
 import type { DatasetList } from './dataset-list.ts';
 import { type Dataset, jobsTable } from './datasets.ts';
 import { jobColumns, readJobId, readPartition, rowOffsets } from './job-row.ts';
@@ -18,7 +18,7 @@ export interface JobReaderOptions {
 export function createJobReader(options: JobReaderOptions): JobReader {
   return {
     readRanges: (queue, ranges, upToId) => readRanges(options, queue, ranges, upToId),
-    readIds: (queue, jobIds) => readIds(options, queue, jobIds),
+    readIds: (queue, wanted) => readIds(options, queue, wanted),
   };
 }
 
@@ -45,19 +45,18 @@ async function readRanges(
 async function readIds(
   options: JobReaderOptions,
   queue: QueueName,
-  jobIds: readonly number[],
+  wanted: readonly IdRead[],
 ): Promise<Map<number, StoredRow>> {
   const found = new Map<number, StoredRow>();
   for (const dataset of datasetsOf(options, queue)) {
-    const here = jobIds.filter(
-      (id) => id >= dataset.firstJobId && (dataset.lastJobId === 0 || id <= dataset.lastJobId),
-    );
+    const isHere = (id: number): boolean =>
+      id >= dataset.firstJobId && (dataset.lastJobId === 0 || id <= dataset.lastJobId);
+    const here = wanted
+      .map(({ partition, jobIds }) => ({ partition, jobIds: jobIds.filter(isHere) }))
+      .filter(({ jobIds }) => jobIds.length > 0);
     if (here.length === 0) continue;
     const session = await options.session();
-    const rows = await session.copyOut(
-      `copy (select ${jobColumns} from ${jobsTable(dataset)} where job_id = any('{${here.join(',')}}'::bigint[])
-       order by job_id) to stdout (format binary)`,
-    );
+    const rows = await session.copyOut(idsSql(dataset, here));
     for (const { row } of splitRows(rows)) found.set(row.jobId, row);
   }
   return found;
@@ -91,6 +90,20 @@ function rangesSql(
       order by job_id limit range.row_limit
     ) as job
     where job.bytes - job.own_bytes < range.bytes_limit
+  ) to stdout (format binary)`;
+}
+
+/** The limit keeps Postgres from joining by a look at the whole table, whatever it believes about its size. */
+function idsSql(dataset: Dataset, wanted: readonly IdRead[]): string {
+  const values = wanted.map(
+    ({ partition, jobIds }) => `(${quoted(partition)}, '{${jobIds.join(',')}}'::bigint[], ${jobIds.length})`,
+  );
+  return `copy (
+    select job.* from (values ${values.join(', ')}) as wanted (key, ids, ids_count)
+    cross join lateral (
+      select ${jobColumns} from ${jobsTable(dataset)} where partition = wanted.key and job_id = any(wanted.ids)
+      order by job_id limit wanted.ids_count
+    ) as job
   ) to stdout (format binary)`;
 }
 

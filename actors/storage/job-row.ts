@@ -3,7 +3,7 @@
 // hand-off passes it on, a backlog read returns it (COPY … TO). Nobody in between encodes or decodes anything.
 //
 // Tuple (PostgreSQL manual, "COPY", binary format): int16 field count, then per field int32 length and the bytes,
-// big-endian. Field order = column order of the table: job_id int8, parent_id int8, partition text, user_id text,
+// big-endian. Fields in the order of `jobColumns`, which every COPY names: job_id int8, parent_id int8, partition text, user_id text,
 // message_id text, received_at timestamptz, parameters text, payload bytea. No field is ever NULL.
 
 import { strict as assert } from 'node:assert';

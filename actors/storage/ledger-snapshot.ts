@@ -104,7 +104,9 @@ async function readPending(
 ): Promise<PendingCount[]> {
   if (partitions.length === 0) return [];
   const table = jobsTable(dataset);
-  const outstanding = partitions.flatMap((partition) => [...partition.outstanding.keys()]);
+  const outstanding = partitions.flatMap(({ key, outstanding: ids }) =>
+    [...ids.keys()].map((jobId) => ({ key, jobId })),
+  );
   const { rows } = await session.query<[number, string | null, string | null, number]>(
     `select floor(extract(epoch from received_at) / 60)::int as minute, ${field('source_id')} as source,
             ${field('destination_id')} as destination, count(*)
@@ -114,10 +116,16 @@ async function readPending(
            select parameters, received_at from ${table} where partition = fresh.partition and job_id > fresh.cursor
          ) as jobs
        union all
-       select parameters, received_at from ${table} where job_id = any($3::bigint[])
+       select parameters, received_at from unnest($3::text[], $4::bigint[]) as tried (key, id)
+         join ${table} on partition = tried.key and job_id = tried.id
      ) as pending
      group by 1, 2, 3`,
-    [partitions.map(({ key }) => key), partitions.map(({ cursor }) => cursor), outstanding],
+    [
+      partitions.map(({ key }) => key),
+      partitions.map(({ cursor }) => cursor),
+      outstanding.map(({ key }) => key),
+      outstanding.map(({ jobId }) => jobId),
+    ],
     { asArrays: true },
   );
   return rows

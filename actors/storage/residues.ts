@@ -154,6 +154,7 @@ interface Copy {
 async function copyJobs(session: PostgresSession, { name, sources, unfinished, fence }: Copy): Promise<number> {
   await session.query(createDatasetSql(name));
   const jobIds = unfinished.handedOut.map(({ jobId }) => jobId);
+  const partitions = unfinished.handedOut.map(({ partition }) => partition);
   const tried = unfinished.handedOut.flatMap(({ jobId, status }) => (status === undefined ? [] : jobId));
   const keys = unfinished.waiting.map(({ partition }) => partition);
   const afterIds = unfinished.waiting.map(({ afterId }) => afterId);
@@ -163,11 +164,12 @@ async function copyJobs(session: PostgresSession, { name, sources, unfinished, f
     const columns = jobColumns.replaceAll(/\w+/g, 'job.$&');
     const { rowCount } = await session.query(
       `${fenced} insert into ${jobsTable(name)} (${jobColumns})
-       select ${columns} from fenced, ${jobsTable(source)} as job where job.job_id = any($3::bigint[])
+       select ${columns} from fenced, unnest($6::text[], $3::bigint[]) as handed (key, job_id)
+         join ${jobsTable(source)} as job on job.partition = handed.key and job.job_id = handed.job_id
        union all
        select ${columns} from fenced, unnest($4::text[], $5::bigint[]) as waiting (key, after_id)
          join ${jobsTable(source)} as job on job.partition = waiting.key and job.job_id > waiting.after_id`,
-      [fence.lane, fence.epoch, jobIds, keys, afterIds],
+      [fence.lane, fence.epoch, jobIds, keys, afterIds, partitions],
     );
     rows += rowCount;
     if (tried.length === 0) continue;

@@ -1,4 +1,4 @@
-// Look-up indexes of sealed datasets: by message, by user, by parent, and of the statuses once every job is finished.
+// Look-up indexes of sealed datasets: by id, by message, by user, by parent, and of the statuses once every job is finished.
 // Nobody writes to those tables any more, so building an index stands in nobody's way and needs no CONCURRENTLY, which
 // would wait for every old snapshot. Index and record commit together: after a crash it is simply built again.
 
@@ -18,7 +18,8 @@ export async function indexDataset(session: PostgresSession, dataset: Dataset): 
     // A `gw` job has no parent.
     const parent = queue === 'gw' ? '' : `create index if not exists ${jobs}_parent on ${jobs} (parent_id);`;
     await session.query(
-      `create index if not exists ${jobs}_message on ${jobs} (message_id);
+      `create index if not exists ${jobs}_id on ${jobs} (job_id);
+       create index if not exists ${jobs}_message on ${jobs} (message_id);
        create index if not exists ${jobs}_user on ${jobs} (user_id);
        ${parent}
        ${record('jobs_indexed_at')}`,

@@ -1,6 +1,7 @@
 // Jobs for the storage benchmark, encoded once as the gateway encodes them: 1 KB events that do not compress.
 
 import { randomBytes, randomUUID } from 'node:crypto';
+import { encodeRequest, type StoredRequest } from '../../actors/destinations/destination.ts';
 import type { QueueName } from '../../actors/job.ts';
 import type { LedgerDelta } from '../../actors/storage/contract.ts';
 import { JobRowWriter } from '../../actors/storage/job-row.ts';
@@ -42,4 +43,9 @@ export function storedDelta(
   return queue === 'gw'
     ? { minute, sourceId, destinationId: '', kind: 'accepted', count }
     : { minute, sourceId, destinationId, kind: 'routed', count };
+}
+
+/** What the product stores of a webhook whose settings name nothing but an address. */
+export function webhookRequest(endpoint: string): StoredRequest {
+  return JSON.parse(encodeRequest({ method: 'POST', endpoint, headers: {}, params: {}, format: 'JSON' }));
 }

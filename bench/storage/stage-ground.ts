@@ -2,6 +2,7 @@
 // them, for many sources or destinations, and taken by the product's own actors on their threads. What the next stage
 // would do is left to a consumer that is done at once.
 
+import type { StoredRequest } from '../../actors/destinations/destination.ts';
 import type { QueueName, RouterParameters } from '../../actors/job.ts';
 import { laneOf } from '../../actors/lanes.ts';
 import type { WorkspaceSnapshot } from '../../actors/services/workspace.ts';
@@ -9,7 +10,7 @@ import { parseWorkspaceFile } from '../../actors/services/workspace-file.ts';
 import { JobRowWriter } from '../../actors/storage/job-row.ts';
 import { pollUntil } from '../../test/support/poll.ts';
 import { type SourceSpec, workspaceText } from '../../test/support/workspace-file.ts';
-import { payloadOf, storedDelta } from './job-frames.ts';
+import { payloadOf, storedDelta, webhookRequest } from './job-frames.ts';
 import type { RowFrame, StorageBench } from './storage-bench.ts';
 import { storeJobs } from './storage-flows.ts';
 
@@ -94,19 +95,13 @@ function gatewayParameters({ sourceId }: StageJob): string {
 }
 
 function routerParameters({ sourceId, destinationId }: StageJob, endpoint: string): string {
-  const parameters: RouterParameters = {
+  const parameters: Omit<RouterParameters, 'request'> & { request: StoredRequest } = {
     source_id: sourceId,
     destination_id: destinationId,
     workspace_id: workspaceId,
     event_name: 'Order Completed',
     event_type: 'track',
-    request: {
-      method: 'POST',
-      endpoint,
-      headers: { 'content-type': 'application/json' },
-      params: {},
-      format: 'JSON',
-    },
+    request: webhookRequest(endpoint),
   };
   return JSON.stringify(parameters);
 }

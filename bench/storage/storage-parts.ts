@@ -5,9 +5,10 @@ import { atLeast, atMost, figure, ratioOf } from '../harness/figures.ts';
 import { inTurns } from '../harness/in-turns.ts';
 import { namedLatency } from '../harness/merge.ts';
 import { LatencyHistogram } from '../latency-histogram.ts';
-import { destinationId, payloadOf } from './job-frames.ts';
+import { destinationId, payloadOf, webhookRequest } from './job-frames.ts';
 import { cycleRate, drainRate, storeJobs } from './storage-flows.ts';
 import { closeBench, type StorageGround } from './storage-ground.ts';
+import { walBetween, walByPart, walPosition } from './wal-parts.ts';
 
 const copyShareMin = 0.85;
 const backlogShareMin = 0.5;
@@ -87,20 +88,26 @@ export async function measureWal(ground: StorageGround): Promise<void> {
   bench.consumers.forward = routerParameters();
   const frames = bench.frames(options.submissionRows, options.eventBytes);
   const [bytesPerJob, share]: [number[], number[]] = [[], []];
+  const parts = new Map<string, number[]>();
   for (let round = 0; round <= options.rounds; round += 1) {
     say(`round ${round}: WAL of a delivery`);
-    const before = await walBytes(ground);
+    const before = await walPosition(ground);
     const done = bench.consumers.done.rt;
     await cycleRate(bench, frames, { ...options, last: 'rt' });
     const jobs = bench.consumers.done.rt - done;
-    const bytes = (await walBytes(ground)) - before;
+    const after = await walPosition(ground);
+    const bytes = await walBetween(ground, before, after);
     // The first round makes the datasets and touches their pages for the first time.
     if (round === 0) continue;
     bytesPerJob.push(bytes / jobs);
     // Two jobs are stored for each delivery: the event, and the request it became.
     share.push(bytes / (2 * jobs * options.eventBytes));
+    for (const [part, own] of await walByPart(ground, before, after)) {
+      parts.set(part, [...(parts.get(part) ?? []), own / jobs]);
+    }
   }
   result.figures.push(figure('S4 WAL of one delivery, all stages', 'bytes', 'lower', bytesPerJob));
+  for (const [part, own] of parts) result.figures.push(figure(`WAL of ${part}`, 'bytes', 'lower', own, 'fact'));
   result.goals.push(atMost('S4', 'WAL against the payload bytes stored (gw and rt job)', walShareMax, share));
   await closeBench(ground, bench, 'S4');
 }
@@ -148,14 +155,7 @@ function middle(values: readonly number[]): number {
   return [...values].sort((one, other) => one - other)[Math.floor(values.length / 2)] ?? 0;
 }
 
-async function walBytes({ postgres }: StorageGround): Promise<number> {
-  const { rows } = await postgres.query<{ bytes: string }>(
-    "select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::text as bytes",
-  );
-  return Number(rows[0]?.bytes);
-}
-
-/** As long as those of a webhook. */
+/** Those of a webhook: its request as the product stores it. */
 function routerParameters(): string {
   return JSON.stringify({
     source_id: 'src-bench',
@@ -163,12 +163,6 @@ function routerParameters(): string {
     workspace_id: 'ws-bench',
     event_name: 'Order Completed',
     event_type: 'track',
-    request: {
-      method: 'POST',
-      endpoint: 'http://127.0.0.1:8080/hook',
-      headers: { 'content-type': 'application/json' },
-      params: {},
-      format: 'JSON',
-    },
+    request: webhookRequest('http://127.0.0.1:8080/hook'),
   });
 }

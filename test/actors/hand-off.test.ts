@@ -53,10 +53,11 @@ class World {
   constructor(bytesMax: number) {
     const reader: JobReader = {
       readRanges: async (_queue, ranges, upToId) => this.#read(ranges, upToId),
-      readIds: async (_queue, jobIds) => {
+      readIds: async (_queue, wanted) => {
         this.#mayFail();
-        const wanted = new Set(jobIds);
-        const rows = [...this.disk.values()].flat().filter((one) => wanted.has(one.jobId));
+        const rows = wanted.flatMap(({ partition, jobIds }) =>
+          (this.disk.get(partition) ?? []).filter((one) => jobIds.includes(one.jobId)),
+        );
         return new Map(rows.map((one) => [one.jobId, one]));
       },
     };

@@ -103,7 +103,7 @@ test('an event becomes one job per destination, and its own job a plain success'
     event_type: 'track',
     source_job_run_id: 'run',
     traceparent: '00-a-b-01',
-    request: { method: 'POST', endpoint: 'http://127.0.0.1:9/d1', headers: {}, params: {}, format: 'JSON' },
+    request: { endpoint: 'http://127.0.0.1:9/d1' },
   });
   assert.deepEqual(results.runs, [{ afterId: 3, jobIds: [7] }]);
   assert.deepEqual(results.statuses, []);

@@ -5,22 +5,14 @@ import { strict as assert } from 'node:assert';
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { encodeRequest } from '../../actors/destinations/destination.ts';
+import type { RequestDescriptor } from '../../actors/job.ts';
 import { migrate, readMigrations } from '../../actors/storage/migrate.ts';
 import type { Postgres } from '../../transport/index.ts';
 import { type TestDatabase, temporaryFolder, testDatabase } from '../support/database.ts';
+import { releasedDataset } from '../support/released-dataset.ts';
 import { repositoryRoot } from '../support/repository.ts';
 import { jobRows, storageFixture } from '../support/storage-fixture.ts';
-
-/** What the first release's storage made at run time, in its own words: later ones may make other tables. */
-const releasedDataset = (queue: string, number: number): string => `
-  create table ${queue}_jobs_${number} (
-    job_id bigint primary key, parent_id bigint not null, partition text not null, user_id text not null,
-    message_id text not null, received_at timestamptz not null, parameters text not null, payload bytea not null);
-  create index ${queue}_jobs_${number}_partition on ${queue}_jobs_${number} (partition, job_id);
-  create table ${queue}_status_${number} (
-    partition text not null, after_id bigint not null, job_id bigint not null, jobs integer not null,
-    state text not null, attempt integer not null, code integer not null, exec_time timestamptz not null,
-    retry_time timestamptz, first_attempted_at timestamptz, response text not null);`;
 
 const job = (queue: string, number: number, id: number): string =>
   `insert into ${queue}_jobs_${number} values (${id}, 0, 'p', 'u', 'm${id}', '2026-01-01T00:00:07Z',
@@ -114,6 +106,32 @@ test('every step can be taken back on its own, also from a database that was wri
        (select sum(count)::int from sluice_ledger_1 where kind = 'accepted') as accepted`,
   );
   assert.deepEqual(rows, [{ jobs: 2, accepted: 2 }]);
+});
+
+test('on the way back requests are written out, and nothing else is touched', async (t) => {
+  const database = await testDatabase(t, { empty: true });
+  const postgres = await releasedDatabase(database);
+  await move(postgres);
+  const fixture = storageFixture(database);
+  const requests: RequestDescriptor[] = [
+    { method: 'POST', endpoint: 'http://h/', headers: {}, params: {}, format: 'JSON' },
+    { method: 'GET', endpoint: 'http://h/', headers: { a: '"request":{' }, params: { b: 1 }, format: 'NONE' },
+  ];
+  const name = '"request":{"method":"PUT"}';
+  const rows = requests.map((request) => {
+    const head = JSON.stringify({ source_id: 's', destination_id: 'd', event_name: name }).slice(0, -1);
+    return jobRows(['d'], { parameters: `${head},"request":${encodeRequest(request)}}` });
+  });
+  for (const jobs of rows) await fixture.commit({ jobs: [{ queue: 'rt', ...jobs }] });
+  await fixture.stop();
+  await move(postgres, 30);
+  const { rows: stored } = await postgres.query<{ parameters: string }>(
+    "select parameters from rt_jobs_1 where parameters like '%event_name%' order by job_id",
+  );
+  assert.deepEqual(
+    stored.map(({ parameters }) => JSON.parse(parameters)),
+    requests.map((request) => ({ source_id: 's', destination_id: 'd', event_name: name, request })),
+  );
 });
 
 test('there is no way back to one lane while another one has unfinished jobs', async (t) => {

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { DatasetList } from '../../actors/storage/dataset-list.ts';
 import { createDatasetSql, jobsTable, newDataset } from '../../actors/storage/datasets.ts';
 import { createJobReader } from '../../actors/storage/job-reader.ts';
+import { jobColumns } from '../../actors/storage/job-row.ts';
 import { migrate } from '../../actors/storage/migrate.ts';
 import { planMove } from '../../actors/storage/residues.ts';
 import { testDatabase } from '../support/database.ts';
@@ -22,7 +23,8 @@ test('a dataset that goes while a backlog is read hides no other one', async (t)
   ]);
   for (const one of list.all) {
     await postgres.query(createDatasetSql(one));
-    await postgres.query(`insert into ${jobsTable(one)} values (${one.firstJobId}, 0, 'a', 'u', 'm', now(), '{}', '')`);
+    const values = `${one.firstJobId}, 0, 'a', 'u', 'm', now(), '{}', ''`;
+    await postgres.query(`insert into ${jobsTable(one)} (${jobColumns}) values (${values})`);
   }
   const [first] = list.all;
   assert.ok(first);
@@ -40,7 +42,7 @@ test('a dataset that goes while a backlog is read hides no other one', async (t)
     ranges.get('a')?.map((row) => row.jobId),
     [1, 11, 21],
   );
-  const rows = await reader.readIds('gw', [11, 21]);
+  const rows = await reader.readIds('gw', [{ partition: 'a', jobIds: [11, 21] }]);
   assert.deepEqual([...rows.keys()], [11, 21]);
 });
 

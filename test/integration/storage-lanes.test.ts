@@ -4,9 +4,9 @@ import { strict as assert } from 'node:assert';
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { createDatasetSql } from '../../actors/storage/datasets.ts';
 import { migrate } from '../../actors/storage/migrate.ts';
 import { temporaryFolder, testDatabase } from '../support/database.ts';
+import { releasedDataset } from '../support/released-dataset.ts';
 import { repositoryRoot } from '../support/repository.ts';
 import { jobRows, storageFixture } from '../support/storage-fixture.ts';
 
@@ -59,7 +59,7 @@ test('a database of the first release goes on with its jobs and its ledger', asy
   const folder = temporaryFolder();
   copyFileSync(join(repositoryRoot(), 'actors/storage/migrations/0001-jobs.sql'), join(folder, '0001-jobs.sql'));
   await postgres.withSession((session) => migrate(session, { folder }));
-  await postgres.query(`${createDatasetSql({ lane: 0, queue: 'gw', number: 1 })}
+  await postgres.query(`${releasedDataset('gw', 1)}
     insert into sluice_datasets (queue, number, first_job_id) values ('gw', 1, 1);
     insert into sluice_lanes values (0, 3, 1048577, 'first release');
     insert into gw_jobs_1 select g, 0, 'a', 'u', 'm' || g, now(), '{}', '{}' from generate_series(1, 5) as g;

@@ -1,12 +1,14 @@
 // What destination types make of events, for golden tests: the request and the body as values, or how the event ended.
 
 import assert from 'node:assert/strict';
-import type {
-  DestinationType,
-  EventMetadata,
-  EventObject,
-  TransformResult,
+import {
+  completeRequest,
+  type DestinationType,
+  type EventMetadata,
+  type EventObject,
+  type TransformResult,
 } from '../../actors/destinations/destination.ts';
+
 import { destinationTypes } from '../../actors/destinations/registry.ts';
 import type { RequestDescriptor } from '../../actors/job.ts';
 import { makeDestination } from './workspace-objects.ts';
@@ -48,7 +50,7 @@ export function transformer(name: string, config: Record<string, unknown>): (eve
 export function sentBy(result: TransformResult): Sent {
   assert.equal(result.kind, 'deliver', `expected a delivery, got ${JSON.stringify(result)}`);
   if (result.kind !== 'deliver') throw new Error('expected a delivery');
-  const request: RequestDescriptor = JSON.parse(result.request);
+  const request = completeRequest(JSON.parse(result.request));
   const text = result.body === 'event' ? '' : Buffer.from(result.body).toString();
   const isJson = request.format === 'JSON' || request.format === 'JSON_ARRAY' || request.format === 'CUSTOM';
   return { request, text, body: result.body === 'event' ? 'event' : isJson ? JSON.parse(text) : text };

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { EventObject, TransformResult } from '../../../actors/destinations/destination.ts';
-import { invalidRequest } from '../../../actors/destinations/destination.ts';
+import { completeRequest, invalidRequest } from '../../../actors/destinations/destination.ts';
 import { destinationTypes } from '../../../actors/destinations/registry.ts';
 import type { RequestDescriptor } from '../../../actors/job.ts';
 import { transformer } from '../../support/destinations.ts';
@@ -83,7 +83,7 @@ function check(result: TransformResult): void {
     if (result.kind === 'aborted') assert.ok(result.code >= 400 && result.code < 500, `got code ${result.code}`);
     return;
   }
-  const request: RequestDescriptor = JSON.parse(result.request);
+  const request = completeRequest(JSON.parse(result.request));
   assert.ok(formats.has(request.format), `got format ${request.format}`);
   if (request.format === 'CUSTOM') {
     assert.deepEqual([request.method, request.endpoint], ['', '']);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { batchKey, batchTo, batchVerdicts, mergeBodies, verdictsByIndex } from '../../../actors/destinations/batch.ts';
-import { postJson, type TransformResult } from '../../../actors/destinations/destination.ts';
+import { completeRequest, postJson, type TransformResult } from '../../../actors/destinations/destination.ts';
 import { batchRulesOf } from '../../../actors/destinations/registry.ts';
 import { makeDestination } from '../../support/workspace-objects.ts';
 
@@ -13,7 +13,7 @@ const send = batchTo(postJson(endpoint), '{"key":"schlüssel","events":[', ']}')
 
 function memberOf(result: TransformResult) {
   assert.ok(result.kind === 'deliver' && result.body !== 'event');
-  return { request: JSON.parse(result.request), body: result.body };
+  return { request: completeRequest(JSON.parse(result.request)), body: result.body };
 }
 
 test('events of one shape become one body, in their order', () => {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { EventObject, TransformResult } from '../../../actors/destinations/destination.ts';
+import { completeRequest, type EventObject, type TransformResult } from '../../../actors/destinations/destination.ts';
 import {
   compileDestination,
   destinationProblems,
@@ -24,7 +24,7 @@ function transform(config: Record<string, unknown>, event: EventObject = track):
 
 function requestOf(result: TransformResult): RequestDescriptor {
   assert.equal(result.kind, 'deliver');
-  return JSON.parse(result.kind === 'deliver' ? result.request : '');
+  return completeRequest(JSON.parse(result.kind === 'deliver' ? result.request : ''));
 }
 
 function bodyOf(result: TransformResult): unknown {
