@@ -38,7 +38,7 @@ export async function checkConfig(request: SettingsRequest): Promise<CommandOutp
     return good([
       ...lines,
       `Workspace: ${path}, sources: ${reading.sources.length}, destinations: ${destinations.size}.`,
-      ...destinationProblems(reading.sources).map((problem) => `Warning: ${problem}.`),
+      ...destinationProblems(reading.sources, settings.settings.transformer).map((problem) => `Warning: ${problem}.`),
     ]);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';

@@ -79,14 +79,17 @@ export interface RequestDescriptor {
   endpoint: string;
   headers: Record<string, string>;
   params: Record<string, unknown>;
-  /**
-   * Tells the content type when `headers` do not: JSON → application/json, FORM → x-www-form-urlencoded … CUSTOM: no
-   * HTTP request but a message for the sender of the destination's type, as JSON; method and endpoint are then empty.
-   */
-  format: 'JSON' | 'JSON_ARRAY' | 'XML' | 'FORM' | 'GZIP' | 'NONE' | 'CUSTOM';
+  format: RequestFormat;
   /** The body is `open` bytes, the event, `close` bytes: it may be merged with others (destinations/batch.ts). */
   batch?: { open: number; close: number };
 }
+
+/**
+ * Tells the content type when `headers` do not: JSON → application/json, FORM → x-www-form-urlencoded … CUSTOM: no
+ * HTTP request but a message for the sender of the destination's type, as JSON; method and endpoint are then empty.
+ * EVENT: no request yet; the body is the event, of which the remote transformer makes the requests at delivery.
+ */
+export type RequestFormat = 'JSON' | 'JSON_ARRAY' | 'XML' | 'FORM' | 'GZIP' | 'NONE' | 'CUSTOM' | 'EVENT';
 
 /** `parameters` of an `rt` job. */
 export interface RouterParameters {

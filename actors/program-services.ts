@@ -143,7 +143,8 @@ export class ProgramServices {
   #publish(snapshot: WorkspaceSnapshot, change: WorkspaceSetChange | undefined): void {
     this.holder.publish(snapshot);
     this.#startSandboxes(change?.sources ?? snapshot.sources);
-    for (const problem of destinationProblems(change?.sources ?? snapshot.sources)) this.#parts.log.warn({}, problem);
+    const problems = destinationProblems(change?.sources ?? snapshot.sources, this.#parts.options.settings.transformer);
+    for (const problem of problems) this.#parts.log.warn({}, problem);
     void this.#broadcast?.send(snapshot, change);
   }
 }

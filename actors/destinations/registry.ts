@@ -2,7 +2,8 @@
 // its events are aborted with a reason, so that they are counted and can be replayed once it exists.
 
 import type { DestinationConfig, SourceConfig } from '../services/workspace.ts';
-import { abort, type BatchRules, type CompiledDestination, type DestinationType } from './destination.ts';
+import { isRemoteType, noTransformer, type TransformerChoice, untransformedRequest } from '../transformer/contract.ts';
+import { abort, type BatchRules, type CompiledDestination, type DestinationType, deliver } from './destination.ts';
 import { discord } from './discord.ts';
 import { posthog } from './posthog.ts';
 import { segment } from './segment.ts';
@@ -15,10 +16,18 @@ export const destinationTypes: readonly DestinationType[] = [webhook, segment, s
 
 const types: ReadonlyMap<string, DestinationType> = new Map(destinationTypes.map((type) => [type.name, type]));
 const unknownTypeCode = 404;
+/** The event goes on as it is: the transformer makes its requests when it is delivered. */
+const untransformed = deliver(untransformedRequest, 'event');
+const remote: CompiledDestination = { transform: () => untransformed };
 
-export function compileDestination(destination: DestinationConfig): CompiledDestination {
+/** `transformer`: may have a type that we have not, or be chosen for one that we have. */
+export function compileDestination(
+  destination: DestinationConfig,
+  transformer: TransformerChoice = noTransformer,
+): CompiledDestination {
   const { name } = destination.destinationDefinition;
   const type = types.get(name.toUpperCase());
+  if (isRemoteType(transformer, name, type !== undefined)) return remote;
   if (type === undefined) return refused(`destination type ${name} is not known`);
   const missing = missingSender(type);
   return missing === undefined ? type.compile(destination) : refused(missing);
@@ -30,11 +39,14 @@ export function batchRulesOf(destination: DestinationConfig): BatchRules | undef
 }
 
 /** Enabled destinations that can only abort. They are no fault of the file: the others must go on. */
-export function destinationProblems(sources: readonly SourceConfig[]): string[] {
+export function destinationProblems(
+  sources: readonly SourceConfig[],
+  transformer: TransformerChoice = noTransformer,
+): string[] {
   const problems = new Set<string>();
   for (const destination of sources.flatMap((source) => source.destinations)) {
     if (!destination.enabled) continue;
-    const { problem } = compileDestination(destination);
+    const { problem } = compileDestination(destination, transformer);
     if (problem !== undefined)
       problems.add(`every event for destination ${destination.id} will be aborted: ${problem}`);
   }

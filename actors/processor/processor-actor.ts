@@ -22,7 +22,7 @@ export function processorDefinition(environment: Environment): ActorDefinition<P
   const { settings } = environment;
   const shared: Shared = {
     plans: new SourcePlans({
-      routes: new RouteTable(settings.router),
+      routes: new RouteTable(settings.router, settings.transformer),
       stages: processorStages(),
       taps: processorTaps(),
     }),

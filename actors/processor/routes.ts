@@ -7,6 +7,7 @@ import type { CompiledDestination } from '../destinations/destination.ts';
 import { compileDestination } from '../destinations/registry.ts';
 import { routerPartition, Splits } from '../isolation.ts';
 import type { SourceConfig } from '../services/workspace.ts';
+import { noTransformer, type TransformerChoice } from '../transformer/contract.ts';
 import { type CompiledFilter, compileFilter } from './destination-filter.ts';
 import { type RouteTransformation, routeTransformation } from './route-transformation.ts';
 
@@ -26,9 +27,14 @@ export interface Route {
 export class RouteTable {
   readonly #isolation: Settings['router']['isolation'];
   readonly #splits: Splits;
+  readonly #transformer: TransformerChoice;
   readonly #routes = new WeakMap<SourceConfig, readonly Route[]>();
 
-  constructor({ isolation, shards }: Pick<Settings['router'], 'isolation' | 'shards'>) {
+  constructor(
+    { isolation, shards }: Pick<Settings['router'], 'isolation' | 'shards'>,
+    transformer: TransformerChoice = noTransformer,
+  ) {
+    this.#transformer = transformer;
     this.#isolation = isolation;
     this.#splits = new Splits(shards);
   }
@@ -41,7 +47,7 @@ export class RouteTable {
         return {
           destinationId: destination.id,
           filter: compileFilter(destination, source.sourceDefinition.type),
-          destination: compileDestination(destination),
+          destination: compileDestination(destination, this.#transformer),
           transformation: routeTransformation(source, destination),
           shards: this.#splits.shardsOf(routerPartition(this.#isolation, source.workspaceId, destination.id)),
           parametersPrefix: JSON.stringify(ids).slice(0, -1),

@@ -4,6 +4,7 @@
 import { gunzipSync, inflateSync, constants as zlib } from 'node:zlib';
 import type { HttpClient, OutboundOutcome, OutboundResponse } from '../../transport/index.ts';
 import type { RequestDescriptor } from '../job.ts';
+import type { TransformerJob } from '../transformer/contract.ts';
 import { parseRetryAfter } from './retry.ts';
 import { signatureHeaders } from './signature.ts';
 
@@ -17,6 +18,8 @@ export interface DeliveryRequest {
   traceparent: string | undefined;
   /** Secrets to sign it with (signature.ts); none: it is not signed. */
   signingKeys: readonly Buffer[];
+  /** For who asks the transformer about it (transformed-delivery.ts). */
+  about?: TransformerJob;
 }
 
 export interface DeliveryOutcome {
@@ -26,6 +29,10 @@ export interface DeliveryOutcome {
   response: string;
   contentType: string;
   retryAfterMs: number | undefined;
+  /** Where it ended; default: at the destination. */
+  stage?: 'router_dest_transformer';
+  /** It says nothing about the job, which is tried again however often it was. */
+  isBlameless?: boolean;
 }
 
 /** The router's only way out; tests put another one in its place. `done` is called once, later. */
@@ -55,6 +62,7 @@ const contentTypes: Readonly<Record<RequestDescriptor['format'], string>> = {
   GZIP: 'application/json',
   NONE: '',
   CUSTOM: '',
+  EVENT: '',
 };
 
 export function createHttpDelivery(client: HttpClient, options: HttpDeliveryOptions): Delivery {

@@ -20,6 +20,8 @@ export interface Attempt {
   nowMs: number;
   /** What the destination asked for by Retry-After; undefined when it did not. */
   retryAfterMs: number | undefined;
+  /** What failed says nothing about the job, which is never given up for it. */
+  isBlameless?: boolean;
 }
 
 export type Verdict =
@@ -38,7 +40,7 @@ export function judge(attempt: Attempt, policy: RetryPolicy, random: () => numbe
   if (code >= 200 && code < 300) return { state: 'succeeded' };
   if (!isRetryable(code)) return { state: 'aborted', code, reason: `the destination answered ${code}` };
   const ageMs = attempt.nowMs - attempt.firstAttemptedAtMs;
-  if (ageMs > policy.windowMs && attempt.number >= policy.attemptsMax) {
+  if (attempt.isBlameless !== true && ageMs > policy.windowMs && attempt.number >= policy.attemptsMax) {
     return { state: 'aborted', code: drainedCode, reason: 'retry limit reached' };
   }
   return { state: 'failed', retryTimeMs: attempt.nowMs + retryDelayMs(attempt, policy, random) };

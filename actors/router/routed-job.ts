@@ -168,8 +168,8 @@ function responseJson(routed: RoutedJob, outcome: DeliveryOutcome, reason: strin
     response: outcome.response,
     firstAttemptedAt: new Date(routed.firstAttemptedAtMs).toISOString(),
     'content-type': outcome.contentType,
-    routerSubStage: 'router_dest_delivery',
-    payloadStage: 'delivery',
+    routerSubStage: outcome.stage ?? 'router_dest_delivery',
+    payloadStage: outcome.stage === undefined ? 'delivery' : 'router_input',
     ...(reason === undefined ? {} : { reason }),
   });
 }

@@ -1,12 +1,14 @@
 // The router as an actor type: one per partition of the `rt` queue. What it does is in router.ts.
 
-import { type ActorDefinition, defineActor } from '../../runtime/index.ts';
+import { type ActorContext, type ActorDefinition, defineActor } from '../../runtime/index.ts';
 import { createEgressGuard, HttpClient } from '../../transport/index.ts';
 import type { Environment } from '../environment.ts';
 import { BytesBudget } from '../storage/partition-session.ts';
+import { TransformerClient } from '../transformer/transformer-client.ts';
 import { type RouterMessage, routerKind } from './contract.ts';
 import { createHttpDelivery, type Delivery } from './delivery.ts';
 import { Router } from './router.ts';
+import { TransformedDelivery } from './transformed-delivery.ts';
 
 const mailboxBytesMax = 64 * 1024 * 1024;
 /** Jobs that all routers of a thread hold, also those that wait for a retry. */
@@ -18,6 +20,7 @@ export function routerDefinition(
   deliveryFor: (nowMs: () => number) => Delivery = httpDelivery(environment),
 ): ActorDefinition<RouterMessage> {
   const budget = new BytesBudget(threadBytesMax);
+  const transformed = transformedDelivery(environment);
   return defineActor<RouterMessage>({
     kind: routerKind,
     role: 'actors',
@@ -25,7 +28,8 @@ export function routerDefinition(
     remedy: 'split its partition with router.shards, or choose a finer router.isolation',
     mailbox: { bytesMax: mailboxBytesMax },
     create(context) {
-      const delivery = deliveryFor(() => context.clock.nowMs());
+      const inner = deliveryFor(() => context.clock.nowMs());
+      const delivery = transformed?.(inner, context) ?? inner;
       const router = new Router(context, environment, delivery, budget);
       return {
         onStart: () => router.open(),
@@ -34,6 +38,25 @@ export function routerDefinition(
       };
     },
   });
+}
+
+/** Undefined: there is no transformer, and nothing stands before the delivery. One client for all of a thread. */
+function transformedDelivery({ settings, workspace }: Environment) {
+  const { url, deliveryUrl, pollMs, timeoutMs, jobsMax, proxyTypes, batchTypes } = settings.transformer;
+  if (url === '') return undefined;
+  let client: TransformerClient | undefined;
+  return (inner: Delivery, { clock, random }: Pick<ActorContext<RouterMessage>, 'clock' | 'random'>): Delivery => {
+    client ??= new TransformerClient({ url, deliveryUrl, pollMs, timeoutMs, clock, random: () => random.next() });
+    return new TransformedDelivery({
+      inner,
+      client,
+      workspace,
+      jobsMax,
+      proxyTypes: new Set(proxyTypes.map((type) => type.toUpperCase())),
+      batchTypes: new Set(batchTypes.map((type) => type.toUpperCase())),
+      proxyTimeoutMs: settings.router.httpTimeoutMs,
+    });
+  };
 }
 
 function httpDelivery({ settings }: Environment): (nowMs: () => number) => Delivery {

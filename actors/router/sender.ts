@@ -82,6 +82,7 @@ export class Sender {
         idempotencyKey: idempotencyKey(job, lane.destinationId, parameters.copy),
         traceparent: span?.traceparent ?? parameters.traceparent,
         signingKeys: this.#signingKeys(lane.destinationId),
+        about: routed,
       },
       (outcome) => {
         span?.end(spanEnd(outcome));
@@ -155,6 +156,7 @@ export class Sender {
         firstAttemptedAtMs: routed.firstAttemptedAtMs,
         nowMs,
         retryAfterMs: outcome.retryAfterMs,
+        isBlameless: outcome.isBlameless === true,
       },
       this.#policy,
       random,

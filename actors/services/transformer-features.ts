@@ -11,6 +11,12 @@ export const transformerName = 'the transformer';
 export interface TransformerFeatures {
   /** Version of the form in which webhook sources are sent to it. */
   sourceTransform: 'v1' | 'v2';
+  /** Types, upper case, whose events it makes into requests when they are delivered. */
+  routerTransform: ReadonlySet<string>;
+  /** It takes the configuration of a destination once per request instead of once per event. */
+  compacted: boolean;
+  /** Of the form in which it delivers. */
+  proxyVersion: 'v0' | 'v1';
 }
 
 export interface TransformerFeaturesOptions {
@@ -24,7 +30,12 @@ export interface TransformerFeaturesOptions {
 }
 
 /** Of a transformer that does not know the question (404), or has not been asked yet. */
-const usualFeatures: TransformerFeatures = { sourceTransform: 'v2' };
+export const usualFeatures: TransformerFeatures = {
+  sourceTransform: 'v2',
+  routerTransform: new Set(),
+  compacted: false,
+  proxyVersion: 'v0',
+};
 
 export class TransformerFeaturesPoll {
   readonly #options: TransformerFeaturesOptions;
@@ -82,7 +93,7 @@ export function transformerUrl(url: string, path: string): URL {
   return new URL(`${url.replace(/\/+$/, '')}${path}`);
 }
 
-function readFeatures(body: Buffer): TransformerFeatures {
+export function readFeatures(body: Buffer): TransformerFeatures {
   let content: unknown;
   try {
     content = JSON.parse(body.toString());
@@ -94,5 +105,12 @@ function readFeatures(body: Buffer): TransformerFeatures {
   }
   const has = (name: string): boolean => Reflect.get(content, name) === true;
   const onlyOld = has('supportSourceTransformV1') && !has('upgradedToSourceTransformV2');
-  return { sourceTransform: onlyOld ? 'v1' : 'v2' };
+  const atRouter: unknown = Reflect.get(content, 'routerTransform');
+  const types = typeof atRouter === 'object' && atRouter !== null ? Object.entries(atRouter) : [];
+  return {
+    sourceTransform: onlyOld ? 'v1' : 'v2',
+    routerTransform: new Set(types.flatMap(([type, has]) => (has === true ? [type.toUpperCase()] : []))),
+    compacted: has('supportDestTransformCompactedPayloadV1'),
+    proxyVersion: has('supportTransformerProxyV1') ? 'v1' : 'v0',
+  };
 }

@@ -16,7 +16,7 @@ export interface WebhookTransformerOptions {
   client: ServiceClient;
   url: string;
   timeoutMs: number;
-  features(): TransformerFeatures;
+  features(): Pick<TransformerFeatures, 'sourceTransform'>;
   /** For sources that need no transformer. */
   builtIn: WebhookSources;
   isBuiltIn(source: SourceConfig): boolean;

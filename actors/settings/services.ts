@@ -1,7 +1,7 @@
 // Settings of the services behind the gateway: where the configuration comes from when it is no
 // file, and what sources may send.
 
-import { boolean, choice, integer, text } from '../../runtime/index.ts';
+import { boolean, choice, integer, list, text } from '../../runtime/index.ts';
 
 export const backendConfigSettings = {
   url: text({
@@ -87,11 +87,33 @@ export const suppressionSettings = {
   }),
 };
 
+const isTypeName = (entry: string): boolean => /^(?:\*|[A-Za-z0-9_]{1,100})$/.test(entry);
+
 export const transformerSettings = {
   url: text({
     default: '',
-    doc: 'Transformer for webhook sources other than generic ones. Empty: those are answered 503',
+    doc: 'Transformer (the HTTP API of rudder-transformer) for destination types Sluice does not know itself, and for webhook sources other than generic ones. Empty: events for the first are aborted, the second answered 503',
   }),
+  remoteTypes: list({
+    default: [],
+    of: 'names of destination types, or "*"',
+    isGood: isTypeName,
+    doc: 'Destination types that it transforms although Sluice could; * for all. What it transforms waits for it when it is away, and nothing else does',
+  }),
+  jobsMax: integer({ default: 100, min: 1, max: 1_000, doc: 'Events of one destination it is asked about at once' }),
+  batchTypes: list({
+    default: [],
+    of: 'names of destination types',
+    isGood: isTypeName,
+    doc: 'Destination types transformed by Sluice whose requests it puts together before they are sent (its /batch)',
+  }),
+  proxyTypes: list({
+    default: [],
+    of: 'names of destination types',
+    isGood: isTypeName,
+    doc: 'Destination types whose requests it sends itself (its proxy); all others are sent by Sluice',
+  }),
+  deliveryUrl: text({ default: '', doc: 'Another address of its proxy. Empty: url' }),
   pollMs: integer({ default: 10_000, min: 100, max: 86_400_000, doc: 'Pause between two looks at its features' }),
   timeoutMs: integer({ default: 30_000, min: 100, max: 600_000, doc: 'Longest wait for an answer of the transformer' }),
 };

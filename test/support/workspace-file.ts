@@ -10,6 +10,8 @@ export interface DestinationSpec {
   messageTypes?: readonly string[];
   /** Code of its transformation. */
   code?: string;
+  /** Name of its definition; default: WEBHOOK. */
+  type?: string;
 }
 
 export interface SourceSpec {
@@ -65,7 +67,7 @@ export function replaceFile(path: string, text: string): void {
 
 function webhook(
   workspaceId: string,
-  { id, url, enabled, messageTypes: types, code }: DestinationSpec,
+  { id, url, enabled, messageTypes: types, code, type = 'WEBHOOK' }: DestinationSpec,
 ): Record<string, unknown> {
   return {
     id,
@@ -79,7 +81,7 @@ function webhook(
     transformations: code === undefined ? [] : [{ id: `tr-${id}`, config: { code } }],
     destinationDefinition: {
       id: 'dd-webhook',
-      name: 'WEBHOOK',
+      name: type,
       displayName: 'Webhook',
       config: {
         transformAtV1: 'processor',
