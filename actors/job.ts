@@ -80,8 +80,11 @@ export interface RequestDescriptor {
   headers: Record<string, string>;
   params: Record<string, unknown>;
   format: RequestFormat;
-  /** The body is `open` bytes, the event, `close` bytes: it may be merged with others (destinations/batch.ts). */
-  batch?: { open: number; close: number };
+  /**
+   * The body is `open` bytes, the event, `close` bytes: it may be merged with others (destinations/batch.ts).
+   * `eventsMax`: fewer than the rules of the destination's type allow.
+   */
+  batch?: { open: number; close: number; eventsMax?: number };
 }
 
 /**

@@ -17,8 +17,10 @@ export function batchTo(
   request: RequestDescriptor,
   open: string,
   close: string,
+  eventsMax?: number,
 ): (...elements: readonly unknown[]) => TransformResult {
-  const batch = { open: Buffer.byteLength(open), close: Buffer.byteLength(close) };
+  const limit = eventsMax === undefined ? {} : { eventsMax };
+  const batch = { open: Buffer.byteLength(open), close: Buffer.byteLength(close), ...limit };
   const encoded = encodeRequest({ ...request, batch });
   return (...elements) => {
     const body = Buffer.from(`${open}${elements.map((element) => JSON.stringify(element)).join(',')}${close}`);
@@ -38,7 +40,7 @@ export function batchKey({ request, body }: BatchMember): string | undefined {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   const open = bytes.toString('latin1', 0, batch.open);
   const close = bytes.toString('latin1', bytes.byteLength - batch.close);
-  return JSON.stringify([method, endpoint, headers, params, format, open, close]);
+  return JSON.stringify([method, endpoint, headers, params, format, batch.eventsMax, open, close]);
 }
 
 /** The body of one request with the events of all, in their order. They must have the same key. */

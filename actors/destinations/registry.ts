@@ -3,8 +3,13 @@
 
 import type { DestinationConfig, SourceConfig } from '../services/workspace.ts';
 import { isRemoteType, noTransformer, type TransformerChoice, untransformedRequest } from '../transformer/contract.ts';
+import { amplitude } from './amplitude.ts';
+import { customerio } from './customerio.ts';
 import { abort, type BatchRules, type CompiledDestination, type DestinationType, deliver } from './destination.ts';
 import { discord } from './discord.ts';
+import { ga4 } from './ga4.ts';
+import { http } from './http.ts';
+import { mixpanel } from './mixpanel.ts';
 import { posthog } from './posthog.ts';
 import { segment } from './segment.ts';
 import { missingSender } from './senders.ts';
@@ -12,7 +17,18 @@ import { slack } from './slack.ts';
 import { webhook } from './webhook.ts';
 
 /** In the order of the documentation. */
-export const destinationTypes: readonly DestinationType[] = [webhook, segment, slack, discord, posthog];
+export const destinationTypes: readonly DestinationType[] = [
+  webhook,
+  http,
+  segment,
+  amplitude,
+  mixpanel,
+  posthog,
+  ga4,
+  customerio,
+  slack,
+  discord,
+];
 
 const types: ReadonlyMap<string, DestinationType> = new Map(destinationTypes.map((type) => [type.name, type]));
 const unknownTypeCode = 404;

@@ -17,6 +17,22 @@ const settings: Readonly<Record<string, Record<string, unknown>>> = {
   SLACK: { webhookUrl: 'https://example.com/', identifyTemplate: '{{traits.a}} {{traitsList}} {{properties.b.c}}' },
   DISCORD: { webhookUrl: 'https://example.com/', embedFlag: true, embedTitleTemplate: '{{propertiesList}}' },
   POSTHOG: { teamApiKey: 'key' },
+  HTTP: {
+    apiUrl: 'https://example.com/v1?a=b',
+    method: 'PUT',
+    format: 'XML',
+    pathParams: [{ path: 'users' }, { path: '$.anonymousId' }],
+    queryParams: [{ to: 'q', from: '$.properties' }],
+    headers: [{ to: 'x-event', from: '$.event' }],
+    propertiesMapping: [
+      { to: '$.a.b', from: '$.properties' },
+      { to: '$.__proto__.c', from: '$.traits[*].name' },
+    ],
+  },
+  AM: { apiKey: 'key', traitsToSetOnce: [{ traits: 'email' }], groupTypeTrait: 'name' },
+  MP: { token: 'token', setOnceProperties: [{ property: 'email' }], groupKeySettings: [{ groupKey: 'name' }] },
+  GA4: { apiSecret: 'secret', measurementId: 'G-1' },
+  CUSTOMERIO: { siteID: 'site', apiKey: 'key' },
 };
 
 const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE']);
