@@ -10,6 +10,12 @@ import { dedupSettings } from './settings/dedup.ts';
 import { egressSettings } from './settings/egress.ts';
 import { gatewaySettings, httpSettings } from './settings/gateway.ts';
 import {
+  archivalSettings,
+  eventSchemaSettings,
+  reportingSettings,
+  trackedUsersSettings,
+} from './settings/observers.ts';
+import {
   adminSettings,
   dataSettings,
   drainSettings,
@@ -52,6 +58,10 @@ export const settingsSchema = defineConfig(
     dedup: dedupSettings,
     router: routerSettings,
     transformations: transformationSettings,
+    reporting: reportingSettings,
+    trackedUsers: trackedUsersSettings,
+    eventSchemas: eventSchemaSettings,
+    archival: archivalSettings,
     egress: egressSettings,
     drain: drainSettings,
     log: logSettings,
@@ -82,6 +92,16 @@ export const settingsSchema = defineConfig(
       paths: ['diagnostics.url', 'diagnostics.writeKey'],
       expected: 'a URL like https://host, and a write key of a source there',
       holds: ({ diagnostics: { url, writeKey } }) => url === '' || (isHttpUrl(url) && writeKey !== ''),
+    },
+    {
+      paths: ['reporting.url'],
+      expected: 'a URL like https://host',
+      holds: ({ reporting: { url } }) => url === '' || isHttpUrl(url),
+    },
+    {
+      paths: ['archival.storage', 'archival.bucket'],
+      expected: 'archival.bucket to be set for a storage that is not local',
+      holds: ({ archival: { storage, bucket } }) => storage === 'none' || storage === 'local' || bucket !== '',
     },
     {
       paths: ['suppression.url', 'suppression.token', 'backendConfig.token'],

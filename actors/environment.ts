@@ -4,7 +4,15 @@ import type { Telemetry } from '../runtime/index.ts';
 import type { PostgresAddress } from '../transport/index.ts';
 import type { Settings } from './config.ts';
 import type { ControlsHolder } from './controls/contract.ts';
+import type { TapFactory } from './processor/stage.ts';
+import type { DeliveryObserver } from './reporting/contract.ts';
 import type { WorkspaceHolder } from './services/workspace.ts';
+
+/** Who looks on in a thread (thread-observers.ts). */
+export interface ThreadObservers {
+  readonly deliveries: DeliveryObserver;
+  readonly taps: readonly TapFactory[];
+}
 
 export interface Environment {
   readonly settings: Settings;
@@ -14,4 +22,6 @@ export interface Environment {
   readonly postgres: PostgresAddress;
   /** Names this process among others on the same database: host, process id and a random part. */
   readonly instanceId: string;
+  /** Absent: nobody looks on. */
+  readonly observers?: ThreadObservers;
 }

@@ -82,6 +82,7 @@ function routesOf({
       commit: (lane, commit) => storage.commit(lane, commit),
     }),
     ...services.events.routes,
+    ...services.observers.routes,
     ...(gateway()?.adminRoutes ?? []),
     ...destinationRoutes({
       controls: services.controls,

@@ -1,6 +1,7 @@
 // The services of the running program: the configuration it follows, and what stands beside the gateway. They are
 // opened and closed here so that program.ts need not know each of them; none of them can hold up a start or a drain.
 
+import { hostname } from 'node:os';
 import type { ActorLog, Runtime, Seams, ThreadMetrics } from '../runtime/index.ts';
 import type { Postgres } from '../transport/index.ts';
 import type { Controls } from './controls/contract.ts';
@@ -8,6 +9,7 @@ import { DestinationControls } from './controls/controls.ts';
 import { destinationProblems } from './destinations/registry.ts';
 import type { ProgramOptions } from './program-contract.ts';
 import { type EventServices, startEventServices } from './program-event-services.ts';
+import { type Observers, startObservers } from './program-observers.ts';
 import {
   type OpenedWorkspace,
   openWorkspaceOfControlPlane,
@@ -36,6 +38,7 @@ export class ProgramServices {
   readonly #services: Services;
   #controls: DestinationControls | undefined;
   #events: EventServices | undefined;
+  #observers: Observers | undefined;
   #workspace: OpenedWorkspace | undefined;
   #broadcast: WorkspaceBroadcast | undefined;
   #runtime: Runtime | undefined;
@@ -65,6 +68,12 @@ export class ProgramServices {
   get events(): EventServices {
     if (this.#events === undefined) throw new Error('expected the services to be open');
     return this.#events;
+  }
+
+  /** What looks on beside the main path; there once `open` has resolved. */
+  get observers(): Observers {
+    if (this.#observers === undefined) throw new Error('expected the services to be open');
+    return this.#observers;
   }
 
   get isConfigured(): boolean {
@@ -101,6 +110,16 @@ export class ProgramServices {
       version: options.version,
       workspaceId: () => this.holder.current.snapshot.sources[0]?.workspaceId ?? '',
     });
+    this.#observers = startObservers({
+      settings: options.settings,
+      services: this.#services,
+      postgres,
+      workspace: this.holder,
+      instanceId: hostname(),
+      log,
+      seams,
+      metrics,
+    });
     const health = this.#services.begin('controls');
     this.#controls = new DestinationControls({ postgres, health, clock, random, log });
     return { config: this.#workspace.config, controls: await this.#controls.open() };
@@ -131,6 +150,7 @@ export class ProgramServices {
 
   /** Last step, when no event is under way any more. */
   async close(): Promise<void> {
+    await this.#observers?.close();
     await this.#events?.close();
     await this.#workspace?.receiver?.close();
   }

@@ -5,6 +5,7 @@ import { type Controls, ControlsHolder, controlsTopic } from './controls/contrac
 import { definitionsFor } from './definitions.ts';
 import { WorkspaceHolder, type WorkspaceMessage, workspaceTopic } from './services/workspace.ts';
 import type { ThreadData } from './thread-data.ts';
+import { threadObservers } from './thread-observers.ts';
 
 const workspace = new WorkspaceHolder();
 const controls = new ControlsHolder();
@@ -28,7 +29,8 @@ runThread({
     workspace.publish(first);
     controls.publish(decided);
     const telemetry = { metrics, tracing };
-    return definitionsFor(thread.role, { settings, workspace, controls, postgres, instanceId, telemetry });
+    const observers = threadObservers(workspace, settings);
+    return definitionsFor(thread.role, { settings, workspace, controls, postgres, instanceId, telemetry, observers });
   },
   onBroadcast(topic, value) {
     if (topic === workspaceTopic) workspace.take(value as WorkspaceMessage);

@@ -2,6 +2,7 @@
 
 import { visitorOf } from '../isolation.ts';
 import type { Job, QueueName } from '../job.ts';
+import type { ObservationCollector } from '../observations/contract.ts';
 import type { EndedStatus, JobStatus, StoredJobs } from '../storage/contract.ts';
 import { collectResults, type FinishedJob } from '../storage/done-runs.ts';
 import { JobRowWriter } from '../storage/job-row.ts';
@@ -25,6 +26,8 @@ export class PipelineBatch implements CommitAdditions {
   #additions: Map<QueueName, JobRowWriter> | undefined;
   /** Of the jobs for the queue `err`. */
   #endings: EndedStatus[] = [];
+  /** By what made them; nearly always none. */
+  #collectors: Map<() => ObservationCollector, ObservationCollector> | undefined;
 
   constructor(bytesExpected: number) {
     this.#rows = new JobRowWriter(bytesExpected);
@@ -44,6 +47,17 @@ export class PipelineBatch implements CommitAdditions {
       this.#additions.set(queue, rows);
     }
     rows.append(job, body);
+  }
+
+  collect<Collector extends ObservationCollector>(make: () => Collector): Collector {
+    this.#collectors ??= new Map();
+    let collector = this.#collectors.get(make);
+    if (collector === undefined) {
+      collector = make();
+      this.#collectors.set(make, collector);
+    }
+    // Under `make` there is only what it made.
+    return collector as Collector;
   }
 
   /** An event that was processed: its rows, and what became of it for every destination. */
@@ -110,6 +124,7 @@ export class PipelineBatch implements CommitAdditions {
       ledger: this.#ledger.take(),
       ...this.#ledger.takeJobRuns(),
       seen: this.claims.rows(),
+      observations: [...(this.#collectors?.values() ?? [])].flatMap((collector) => collector.take()),
     };
   }
 }

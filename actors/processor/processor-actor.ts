@@ -24,7 +24,7 @@ export function processorDefinition(environment: Environment): ActorDefinition<P
     plans: new SourcePlans({
       routes: new RouteTable(settings.router, settings.transformer),
       stages: processorStages(),
-      taps: processorTaps(),
+      taps: processorTaps(environment),
     }),
     budget: new BytesBudget(threadBytesMax),
     dedup: {

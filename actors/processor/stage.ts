@@ -3,6 +3,7 @@
 
 import type { EventObject } from '../destinations/destination.ts';
 import type { GatewayParameters, Job, QueueName } from '../job.ts';
+import type { ObservationCollector } from '../observations/contract.ts';
 import type { SourceConfig } from '../services/workspace.ts';
 import type { JobRunOfEvent } from '../storage/ledger-tally.ts';
 import type { HandedJob } from '../storage/partition-session.ts';
@@ -116,6 +117,8 @@ export interface Outcome {
 /** What a tap may add to the commit that ends the event. */
 export interface CommitAdditions {
   add(queue: Exclude<QueueName, 'gw' | 'rt' | 'err'>, job: Omit<Job, 'payload'>, body: readonly Uint8Array[]): void;
+  /** What gathers for this commit: made by `make` the first time it is asked for with it. */
+  collect<Collector extends ObservationCollector>(make: () => Collector): Collector;
 }
 
 /**

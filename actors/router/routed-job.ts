@@ -2,6 +2,7 @@
 
 import { completeRequest, type StoredRequest } from '../destinations/destination.ts';
 import { isTerminal, type Job, type RouterParameters } from '../job.ts';
+import type { DeliveredJob, DeliveryObserver } from '../reporting/contract.ts';
 import type { JobStatus } from '../storage/contract.ts';
 import { collectResults, type FinishedJob } from '../storage/done-runs.ts';
 import { jobRunOf, LedgerTally } from '../storage/ledger-tally.ts';
@@ -133,8 +134,8 @@ export function drainedFor(reason: string, routed: RoutedJob, nowMs: number): Se
   };
 }
 
-/** What a commit says about these jobs: runs, statuses, and the ledger's share of those that ended. */
-export function resultsOf(recorded: readonly Recorded[]): Results {
+/** What a commit says about these jobs: runs, statuses, the ledger's share of those that ended, and what is reported. */
+export function resultsOf(recorded: readonly Recorded[], observer?: DeliveryObserver): Results {
   const ledger = new LedgerTally();
   const jobs: FinishedJob[] = [];
   for (const { routed, settled } of recorded) {
@@ -146,7 +147,15 @@ export function resultsOf(recorded: readonly Recorded[]): Results {
     const code = settled.status?.code ?? 0;
     ledger.add(job.receivedAtMs, parameters?.source_id ?? '', lane.destinationId, kind, jobRunOf(parameters), code);
   }
-  return { jobs: [], ...collectResults(jobs), ledger: ledger.take(), ...ledger.takeJobRuns() };
+  const results = { jobs: [], ...collectResults(jobs), ledger: ledger.take(), ...ledger.takeJobRuns() };
+  if (observer?.isWanted !== true) return results;
+  return { ...results, observations: observer.observe(recorded.map(deliveredJob)) };
+}
+
+function deliveredJob({ routed, settled }: Recorded): DeliveredJob {
+  const { job, parameters, lane } = routed;
+  const { receivedAtMs, payload } = job;
+  return { parameters, destinationId: lane.destinationId, receivedAtMs, payload, status: settled.status };
 }
 
 const redactedResponse = JSON.stringify({ response: 'redacted: it cannot be stored' });

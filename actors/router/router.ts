@@ -14,6 +14,7 @@ import type { Environment } from '../environment.ts';
 import { Splits } from '../isolation.ts';
 import { isTerminal, orderKeys } from '../job.ts';
 import { consumerPlace } from '../lanes.ts';
+import type { DeliveryObserver } from '../reporting/contract.ts';
 import {
   type BytesBudget,
   bytesOf,
@@ -48,6 +49,7 @@ const restMarginMs = 5_000;
 export class Router {
   readonly #context: ActorContext<RouterMessage>;
   readonly #delivery: Delivery;
+  readonly #observer: DeliveryObserver | undefined;
   readonly #sender: Sender;
   readonly #session: PartitionSession<RouterMessage>;
   readonly #lanes = new Map<string, Lane<RoutedJob>>();
@@ -73,6 +75,7 @@ export class Router {
     this.#context = context;
     this.#delivery = delivery;
     const { settings, workspace } = environment;
+    this.#observer = environment.observers?.deliveries;
     const { partition } = consumerPlace(context.key, settings.storage.lanes);
     // A destination is promised a bound on concurrent requests, however many actors send to it.
     const shards = new Splits(settings.router.shards).countOf(partitionOf(partition));
@@ -155,7 +158,8 @@ export class Router {
       this.#collect();
       await this.#session.settled();
       const recorded = this.#recorded;
-      if (recorded.length > 0 && this.#session.isOpen) await this.#session.commitAndWait(resultsOf(recorded));
+      if (recorded.length > 0 && this.#session.isOpen)
+        await this.#session.commitAndWait(resultsOf(recorded, this.#observer));
     }
     this.#session.close(reason === 'passivated' ? this.#restUntilMs() : 0);
     for (const lane of this.#lanes.values()) {
@@ -269,7 +273,7 @@ export class Router {
     if (this.#recorded.length === 0 || this.#committing.size > 0 || !this.#session.isOpen) return;
     const recorded = this.#recorded;
     this.#recorded = [];
-    const ticket = this.#session.commit(resultsOf(recorded));
+    const ticket = this.#session.commit(resultsOf(recorded, this.#observer));
     this.#committing.set(ticket, recorded);
   }
 

@@ -6,13 +6,8 @@
 import { createHash } from 'node:crypto';
 import { LineCounter, parseDocument } from 'yaml';
 import type { DestinationConfig, SourceConfig } from './workspace.ts';
-import {
-  isTable,
-  type LocatedSource,
-  readWorkspace,
-  type WorkspaceEntry,
-  type WorkspaceFault,
-} from './workspace-schema.ts';
+import { isTable } from './workspace-keys.ts';
+import { type LocatedSource, readWorkspace, type WorkspaceEntry, type WorkspaceFault } from './workspace-schema.ts';
 
 export type WorkspaceReading = { ok: true; sources: SourceConfig[] } | { ok: false; faults: WorkspaceFault[] };
 

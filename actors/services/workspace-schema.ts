@@ -5,6 +5,8 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Limit } from './gcra.ts';
 import type { DestinationConfig, SourceConfig, TransformationConfig, TransformationSetup } from './workspace.ts';
+import { keyed } from './workspace-keys.ts';
+import { observingOf, observingSettingsShape } from './workspace-observing.ts';
 
 export interface WorkspaceFault {
   /** `sources[0].destinations[2].config`; '' for the file as a whole. */
@@ -26,10 +28,6 @@ export interface WorkspaceEntry {
 export interface LocatedSource {
   path: string;
   source: SourceConfig;
-}
-
-export function isTable(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Partition keys are ids, and a partition is at most this long (actors/job.ts). */
@@ -66,22 +64,10 @@ export function readWorkspace(entry: WorkspaceEntry, faults: WorkspaceFault[]): 
       const at = `${path}.destinations[${position}].workspaceId`;
       faults.push({ path: at, expected: 'the id of the workspace of its source', got: 'another id' });
     }
-    return { path, source: withSetup(sourceOf(source, owner ?? '', workspace.rateLimit), workspace) };
+    const observing = observingOf(workspace.settings);
+    const own = withSetup(sourceOf(source, owner ?? '', workspace.rateLimit), workspace);
+    return { path, source: observing === undefined ? own : { ...own, observing } };
   });
-}
-
-/** Go's decoder, which the shape comes from, matches keys without regard to case; an exact match wins. */
-function keyed<Shape extends z.ZodRawShape>(shape: Shape) {
-  const nameByLowerCase = new Map(Object.keys(shape).map((name) => [name.toLowerCase(), name]));
-  return z.preprocess((value) => {
-    if (!isTable(value)) return value;
-    const result: Record<string, unknown> = {};
-    for (const [key, item] of Object.entries(value)) {
-      const name = nameByLowerCase.get(key.toLowerCase());
-      if (name !== undefined && (key === name || !(name in value))) result[name] = item;
-    }
-    return result;
-  }, z.object(shape));
 }
 
 /** Absent and null mean the same in the shape. */
@@ -98,6 +84,10 @@ const writeKeyText = idText.refine((value) => !value.includes(':'), {
 const optionalId = idText.nullish().transform((value) => value ?? undefined);
 const optionalText = z
   .string()
+  .nullish()
+  .transform((value) => value ?? undefined);
+const optionalFlag = z
+  .boolean()
   .nullish()
   .transform((value) => value ?? undefined);
 const onByDefault = orElse(z.boolean(), () => true);
@@ -140,11 +130,13 @@ const sourceSchema = keyed({
   destinations: orElse(z.array(destinationSchema), () => []),
   rateLimit,
   workspaceRateLimit: rateLimit,
+  transient: optionalFlag,
 });
 
 const workspaceSchema = keyed({
   workspaceId: optionalId,
   rateLimit,
+  settings: observingSettingsShape,
   sources: z.array(sourceSchema),
   libraries: orElse(
     z.array(keyed({ versionId: optionalId, name: optionalText, handleName: optionalText, code: optionalText })),
@@ -173,6 +165,7 @@ function sourceOf(source: z.output<typeof sourceSchema>, workspaceId: string, of
     },
     destinations: source.destinations.map((destination) => destinationOf(destination, workspaceId)),
     ...(source.originalId === undefined ? {} : { originalId: source.originalId }),
+    ...(source.transient === true ? { transient: true as const } : {}),
   };
 }
 

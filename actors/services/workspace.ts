@@ -36,6 +36,24 @@ export interface DestinationConfig {
   transformations?: TransformationConfig[];
 }
 
+/** Where files go: the destination type of an object store (`S3`, `GCS` …) and its `config`. */
+export interface BucketConfig {
+  type: string;
+  config: Record<string, unknown>;
+}
+
+/** What a workspace wants to be told, or kept, beside its deliveries. Absent: as the settings say. */
+export interface ObservingConfig {
+  reports?: boolean;
+  /** False: neither events nor answers of destinations stand in reports as examples. */
+  reportSamples?: boolean;
+  trackedUsers?: boolean;
+  eventSchemas?: boolean;
+  archive?: boolean;
+  /** The workspace's own. */
+  archiveBucket?: BucketConfig;
+}
+
 export interface SourceConfig {
   id: string;
   name: string;
@@ -53,6 +71,10 @@ export interface SourceConfig {
   workspaceRateLimit?: Limit;
   /** Only where a destination has a transformation. */
   transformationSetup?: TransformationSetup;
+  /** Its events are nowhere kept beside the main path: no examples, no schemas, no archive. */
+  transient?: true;
+  /** Of its workspace. */
+  observing?: ObservingConfig;
 }
 
 export interface WorkspaceSnapshot {

@@ -11,6 +11,7 @@
 // Durability is in Postgres only: every one of these messages may be lost and costs a re-read, never a job.
 
 import type { JobState, QueueName, TerminalState } from '../job.ts';
+import type { Observation } from '../observations/contract.ts';
 import type { JobRunReport, LedgerDelta, LedgerKind } from './counts.ts';
 
 export type { FailedRecord, JobRunDelta, JobRunPlace, JobRunReport, LedgerDelta, LedgerKind } from './counts.ts';
@@ -98,6 +99,7 @@ export interface Commit {
   redriven?: number[];
   /** Absent when no event of it belongs to a job run. */
   jobRuns?: JobRunReport;
+  observations?: Observation[];
 }
 
 export type CommitReply =

@@ -3,6 +3,7 @@
 
 import type { ArrayElementType } from '../../transport/index.ts';
 import type { QueueName } from '../job.ts';
+import { minuteOf, type Observation, observationColumns, observationTable } from '../observations/contract.ts';
 import type {
   Commit,
   DoneRun,
@@ -70,6 +71,8 @@ const dedupColumns = 'group_id, partition, window_ms, seen_ms, hashes';
 const dedupTypes: readonly ArrayElementType[] = ['int8', 'text', 'int8', 'int8', 'bytea'];
 const ledgerColumns = 'group_id, minute, source_id, destination_id, kind, count';
 const ledgerTypes: readonly ArrayElementType[] = ['int8', 'int4', 'text', 'text', 'text', 'int8'];
+
+const observationTypes: readonly ArrayElementType[] = ['text', 'int4', 'text', 'int8', 'text', 'bytea'];
 
 const placeColumns = 'job_run_id, task_run_id, source_id, destination_id';
 const placeTypes: readonly ArrayElementType[] = ['text', 'text', 'text', 'text'];
@@ -149,6 +152,7 @@ export function buildGroup(commits: readonly NumberedCommit[], place: GroupPlace
     for (const delta of commit.ledger) builder.addLedger(delta);
     for (const jobId of commit.redriven ?? []) builder.addRedriven(jobId);
     if (commit.jobRuns !== undefined) builder.addJobRuns(commit.jobRuns);
+    if (commit.observations !== undefined) builder.addObservations(commit.observations);
   }
   return builder.finish();
 }
@@ -211,6 +215,15 @@ class GroupBuilder {
     for (const record of failed) {
       const table = this.#table(failedRecords.table, failedRecords.columns, failedRecords.types);
       append(table, encodeTuple([...placeFields(record), field.text(record.recordId), field.int4(record.code)]));
+    }
+  }
+
+  addObservations(observations: readonly Observation[]): void {
+    const table = this.#table(observationTable(this.#place.nowMs), observationColumns, observationTypes);
+    const minute = minuteOf(this.#place.nowMs);
+    for (const { topic, labels, count, sample, content } of observations) {
+      const head = [field.text(topic), field.int4(minute), field.text(labels), field.int8(count)];
+      append(table, encodeTuple([...head, field.text(sample), field.bytea(content)]));
     }
   }
 

@@ -10,6 +10,7 @@
 import type { ActorContext, ActorRef } from '../../runtime/index.ts';
 import type { Job, QueueName } from '../job.ts';
 import { consumerPlace } from '../lanes.ts';
+import type { Observation } from '../observations/contract.ts';
 import {
   type Commit,
   type CommitReply,
@@ -61,6 +62,7 @@ export interface Results {
   ledger: LedgerDelta[];
   jobRuns?: JobRunReport;
   seen?: SeenIds[];
+  observations?: Observation[];
 }
 
 export interface SessionOptions {
@@ -272,12 +274,16 @@ export class PartitionSession<Message> {
     return true;
   }
 
-  /** For onStop: what was handed out and is unfinished is pending again, from `restUntilMs` (epoch) on. */
-  close(restUntilMs = 0): void {
+  /**
+   * For onStop: what was handed out and is unfinished is pending again, from `restUntilMs` (epoch) on. `isAsleep`: until
+   * then new jobs do not wake the partition either.
+   */
+  close(restUntilMs = 0, isAsleep = false): void {
     this.#closed = true;
     if (this.#session === 0) return;
     const { queue } = this.#options;
-    const [partition, session, { isFull }] = [this.#partition, this.#session, this.#demand];
+    const [partition, session] = [this.#partition, this.#session];
+    const isFull = isAsleep || this.#demand.isFull;
     this.#storage.tell({ kind: 'closePartition', queue, partition, session, restUntilMs, isFull });
     this.#session = 0;
     this.#demand.reset();
@@ -304,7 +310,7 @@ export class PartitionSession<Message> {
 
   async #ask(results: Results): Promise<CommitReply> {
     const { queue, commitTimeoutMs } = this.#options;
-    const { jobs, runs, statuses, ledger, jobRuns, seen = [] } = results;
+    const { jobs, runs, statuses, ledger, jobRuns, seen = [], observations = [] } = results;
     const partition = this.#partition;
     const message: Commit = {
       kind: 'commit',
@@ -312,6 +318,7 @@ export class PartitionSession<Message> {
       results: [{ queue, partition, session: this.#session, runs, statuses, seen, refusalsSeen: this.#refusals }],
       ledger,
       ...(jobRuns === undefined ? {} : { jobRuns }),
+      ...(observations.length === 0 ? {} : { observations }),
     };
     const answer = this.#storage.ask<CommitReply>(message, { timeoutMs: commitTimeoutMs });
     this.#unsettled.add(answer);
