@@ -63,7 +63,9 @@ test('a transformation that makes more or fewer events of one reports the differ
     events: [track, track],
     answers: ({ job }) => new Map([['d', { outputs: job.jobId === 1 ? [text, text, text] : [] }]]),
   });
-  const here = rowsOf(results).filter(({ reportedBy }) => ['user_transformer', 'dest_transformer'].includes(reportedBy));
+  const here = rowsOf(results).filter(({ reportedBy }) =>
+    ['user_transformer', 'dest_transformer'].includes(reportedBy),
+  );
   assert.deepEqual(here.map(shortly).sort(), [
     'destination_filter>user_transformer@d diff 0 x2',
     'destination_filter>user_transformer@d filtered 298 x1',
