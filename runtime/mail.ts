@@ -45,9 +45,20 @@ export class Mail {
 
 /**
  * Rough weight of a message passed by reference: the payloads directly inside it. Exact bytes would cost an encoding;
- * what bounds are for is many messages or large payloads, and both are seen.
+ * what bounds are for is many messages or large payloads, and both are seen. Never throws: what cannot be read fails where
+ * it is read, in its receiver's hands.
  */
 export function weighMessage(message: unknown): number {
+  try {
+    return weigh(message);
+  } catch {
+    return unreadableBytes;
+  }
+}
+
+const unreadableBytes = 32;
+
+function weigh(message: unknown): number {
   if (typeof message === 'string') return message.length;
   if (typeof message !== 'object' || message === null) return 8;
   if (message instanceof Uint8Array) return message.byteLength;

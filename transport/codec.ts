@@ -1,10 +1,12 @@
 // Values to msgpack bytes and back: the only place that knows the encoding, and the only one that allocates what is
 // sent. Messages are plain data: objects, arrays, strings, numbers, booleans, null, undefined, bigint within 64 bits,
-// Date and Uint8Array. Prototypes do not cross a thread; strict mode (tests) refuses what would silently change.
+// Date and Uint8Array. Anything else (functions, symbols, Map, Set, Error, promises, instances of classes) is refused
+// with its path, never turned into something else. What text and numbers cannot say is all that changes: -0 becomes 0, and
+// half a surrogate pair becomes U+FFFD. `__proto__` is no key for data.
 
-import { Packr, REUSE_BUFFER_MODE } from 'msgpackr/pack';
+import { addExtension, Packr, REUSE_BUFFER_MODE } from 'msgpackr/pack';
 import { Unpackr } from 'msgpackr/unpack';
-import { TransportError } from './errors.ts';
+import { TransportError, textOfError } from './errors.ts';
 
 /**
  * Small bodies are cut from slabs, since an ArrayBuffer of its own costs more than encoding a small message. Kept
@@ -16,7 +18,8 @@ const ownBufferBytesMin = 4 * 1024;
 
 // `msgpackr/pack` and `/unpack` are the builds without the native string extractor: no gain for our sizes, and a native
 // addon is a risk in a thread that may be terminated. Records are off because they carry state from message to message.
-const packr = new Packr({ useRecords: false });
+const packr = new Packr({ useRecords: false, useToJSON: false });
+refuseWhatIsNotPlain();
 /**
  * Where messages that carry rows are packed. Left to itself the packer grows its slab for each of them, which allocates
  * four times the message each time; this buffer is kept at what it grew to, within reason.
@@ -33,15 +36,20 @@ interface PackedBuffer extends Uint8Array {
 }
 
 let strict = false;
+/** While this module packs: the hooks below are seen by every packer that shares the library. */
+let isPacking = false;
 
-/** In strict mode whatever would not arrive as it was sent is refused with its path. Tests switch it on. */
+/**
+ * In strict mode the whole message is walked before it is packed, which also finds what the packer itself cannot see: an
+ * object that inherits from another plain one. Tests switch it on.
+ */
 export function setStrictEncoding(on: boolean): void {
   strict = on;
 }
 
 /** Exact-size bytes that own their buffer: may be transferred to another thread or kept. */
 export function encode(value: unknown): Uint8Array {
-  if (payloadBytes(value, payloadDepthMax) >= ownBufferBytesMin) return encodeLarge(value);
+  if (isLarge(value)) return encodeLarge(value);
   return copyOut(packSmall(value));
 }
 
@@ -50,7 +58,7 @@ export function encode(value: unknown): Uint8Array {
  * bodies, so they must never be transferred or posted; a link copies them into its frame. They are never overwritten.
  */
 export function encodeBody(value: unknown): Uint8Array {
-  if (payloadBytes(value, payloadDepthMax) >= ownBufferBytesMin) return encodeLarge(value);
+  if (isLarge(value)) return encodeLarge(value);
   const packed = packSmall(value);
   const length = packed.end - packed.start;
   if (length >= ownBufferBytesMin) return copyOut(packed);
@@ -80,13 +88,50 @@ export function decode(bytes: Uint8Array): unknown {
 }
 
 function pack(value: unknown): PackedBuffer {
-  if (strict) refuseWhatChanges(value, '$', []);
+  isPacking = true;
   try {
+    if (strict) refuseWhatChanges(value, '$', []);
     return packr.pack(value, REUSE_BUFFER_MODE) as Uint8Array as PackedBuffer;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new TransportError('NOT_SERIALIZABLE', `expected a message of plain data, got: ${reason}`, { cause: error });
+    throw asNotSerializable(value, error);
+  } finally {
+    isPacking = false;
   }
+}
+
+/** Where the packer gave up it did not say at what: the walk of the strict mode finds the place. */
+function asNotSerializable(value: unknown, reason: unknown): TransportError {
+  try {
+    if (!strict) refuseWhatChanges(value, '$', []);
+  } catch (found) {
+    if (found instanceof TransportError) return found;
+  }
+  if (reason instanceof TransportError) return reason;
+  const text = `expected a message of plain data, got: ${textOfError(reason)}`;
+  return new TransportError('NOT_SERIALIZABLE', text, { cause: reason });
+}
+
+/**
+ * The packer writes objects and arrays at once and asks its extensions about everything else: the first of them takes
+ * all that is not plain, and refuses it. Plain messages never come to it, so the rule costs them nothing. Maps are asked
+ * for a setting instead, which nobody else reads.
+ */
+function refuseWhatIsNotPlain(): void {
+  const refuse = (): never => {
+    throw new TransportError('NOT_SERIALIZABLE', 'expected a message of plain data, got something else');
+  };
+  // An extension is chosen by `instanceof`; there is no class of all that is not plain but this one.
+  function NotPlain(): void {}
+  Object.defineProperty(NotPlain, Symbol.hasInstance, { value: isNotPlain });
+  addExtension({ Class: NotPlain, write: refuse });
+  Object.defineProperty(packr, 'mapAsEmptyObject', { get: refuse });
+}
+
+function isNotPlain(value: object): boolean {
+  if (!isPacking || value instanceof Uint8Array) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === Date.prototype || typeof value === 'function') return typeof value === 'function';
+  return prototype !== Object.prototype && prototype !== null && prototype !== Array.prototype;
 }
 
 /** The slab in use: the packer takes a new one by itself when it comes to the end. */
@@ -115,6 +160,15 @@ function encodeLarge(value: unknown): Uint8Array {
 
 /** How deep messages hold their payloads: `{ jobs: [{ rows }] }`. */
 const payloadDepthMax = 3;
+
+function isLarge(value: unknown): boolean {
+  try {
+    return payloadBytes(value, payloadDepthMax) >= ownBufferBytesMin;
+  } catch {
+    // A getter that throws: the packer comes to it too, and names it.
+    return false;
+  }
+}
 
 /** Bytes of the Uint8Arrays in a message, counted until they are worth a buffer of their own. */
 function payloadBytes(value: unknown, depth: number): number {
@@ -183,9 +237,16 @@ function refuseObjectThatChanges(value: object, path: string, parents: object[])
   } else if (prototype === Object.prototype || prototype === null) {
     for (const [key, item] of Object.entries(value)) refuseWhatChanges(item, `${path}.${key}`, parents);
   } else {
-    throw notSerializable(path, `an instance of ${value.constructor.name}`);
+    throw notSerializable(path, instanceText(prototype));
   }
   parents.pop();
+}
+
+/** Prototypes can be anything too: one without a constructor, or with a name that is no text. */
+function instanceText(prototype: unknown): string {
+  const constructor: unknown = Reflect.get(Object(prototype), 'constructor');
+  const name = typeof constructor === 'function' && constructor !== Object ? constructor.name : '';
+  return name === '' ? 'an object with a prototype of its own' : `an instance of ${name}`;
 }
 
 function notSerializable(path: string, what: string): TransportError {

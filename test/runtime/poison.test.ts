@@ -186,6 +186,21 @@ for (const what of Object.keys(poisons)) {
   });
 }
 
+test('a message that cannot be weighed is taken, and fails in the hands of its receiver', async (t) => {
+  const reader = defineActor<{ text: string }>({
+    kind: 'reader',
+    role: 'any',
+    create: (context) => ({ onMessage: ({ text }) => context.reply(text) }),
+  });
+  const runtime = testRuntime({ definitions: [reader], serializeLocalMessages: false }, t);
+  const actor = runtime.ref<{ text: string }>('reader', 'a');
+  for (let index = 0; index < 20; index += 1) assert.equal(actor.tell({ text: 'fine' }), true);
+  const failed = actor.ask(hostileProxy as { text: string }, { timeoutMs: 1000 }).catch((error: unknown) => error);
+  await runtime.settle();
+  const error = await failed;
+  assert.ok(error instanceof RuntimeError && error.code === 'HANDLER_FAILED');
+});
+
 test('an outcome of what is no promise is refused by name', async (t) => {
   let error: unknown;
   const piping = defineActor<number>({

@@ -72,7 +72,12 @@ function codeOf(promise: Promise<unknown>): Promise<unknown> {
   );
 }
 
-type Order = { kind: 'double'; value: number } | { kind: 'fail' } | { kind: 'refuse' } | { kind: 'wait' };
+type Order =
+  | { kind: 'double'; value: number }
+  | { kind: 'fail' }
+  | { kind: 'refuse' }
+  | { kind: 'wait' }
+  | { kind: 'opaque' };
 
 const echo = defineActor<Order>({
   kind: 'echo',
@@ -82,6 +87,7 @@ const echo = defineActor<Order>({
       if (message.kind === 'fail') throw new Error('asked to');
       if (message.kind === 'double') context.reply(message.value * 2);
       if (message.kind === 'wait') context.replier();
+      if (message.kind === 'opaque') context.reply(new Map());
       if (message.kind === 'refuse') {
         context.replier().fail(Object.assign(new Error('away'), { code: 'STORAGE_UNAVAILABLE', retryable: true }));
       }
@@ -131,6 +137,19 @@ test('an oversized body and a role without threads are refused with their codes'
   assert.throws(() => at(0).ref('echo', 'a').tell(large), { code: 'BODY_TOO_LARGE' });
   assert.equal(await codeOf(at(0).ref('echo', 'a').ask(large, { timeoutMs: 10 })), 'BODY_TOO_LARGE');
   assert.equal(await codeOf(at(0).ref('ghost', 'a').ask(1, { timeoutMs: 10 })), 'THREAD_LOST');
+});
+
+test('what is no plain data does not cross: not as a message, and not as an answer', async (t) => {
+  const { at, settle } = setup(t, 2, [echo], { 'echo/a': 1 });
+  const ref = at(0).ref<unknown>('echo', 'a');
+  for (const message of [new Map(), { set: new Set() }, () => 1, Promise.resolve()]) {
+    assert.throws(() => ref.tell(message), { code: 'NOT_SERIALIZABLE' });
+    assert.equal(await codeOf(ref.ask(message, { timeoutMs: 10 })), 'NOT_SERIALIZABLE');
+  }
+  const answer = codeOf(ref.ask({ kind: 'opaque' }, { timeoutMs: 100 }));
+  await settle();
+  assert.equal(await answer, 'NOT_SERIALIZABLE');
+  assert.equal(at(0).stats().asksPending, 0);
 });
 
 test('a full link refuses visibly, and everything it took arrives', async (t) => {

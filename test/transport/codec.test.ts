@@ -93,33 +93,75 @@ test('arbitrary bytes decode to a value or fail with a TransportError', () => {
   );
 });
 
-test('strict mode names the path of what would not arrive as it was sent', (t) => {
-  setStrictEncoding(true);
-  t.after(() => setStrictEncoding(false));
-  class Order {
-    id = 1;
-  }
+class Order {
+  id = 1;
+}
+class Row extends Map<string, string> {}
+
+/** What is no plain data, the path at which it stands, and what it is called in the refusal. */
+function opaqueValues(): [value: unknown, path: string, called: RegExp][] {
   const circle: Record<string, unknown> = {};
   circle.self = circle;
-  const refused: [unknown, string][] = [
-    [{ jobs: [1, { done: () => 1 }] }, '$.jobs[1].done'],
-    [{ order: new Order() }, '$.order'],
-    [[Symbol('x')], '$[0]'],
-    [new Map(), '$'],
-    [{ cause: new Error('x') }, '$.cause'],
-    [circle, '$.self'],
+  return [
+    [{ jobs: [1, { done: () => 1 }] }, '$.jobs[1].done', /a function/],
+    [async () => undefined, '$', /a function/],
+    [{ order: new Order() }, '$.order', /an instance of Order/],
+    [[Symbol('x')], '$[0]', /a symbol/],
+    [new Map([['a', 1]]), '$', /an instance of Map/],
+    [{ deep: [{ er: { still: new Map() } }] }, '$.deep[0].er.still', /an instance of Map/],
+    [{ rows: new Row() }, '$.rows', /an instance of Row/],
+    [{ ids: new Set([1]) }, '$.ids', /an instance of Set/],
+    [{ cause: new Error('x') }, '$.cause', /an instance of Error/],
+    [{ later: Promise.resolve() }, '$.later', /an instance of Promise/],
+    [{ pattern: /x/ }, '$.pattern', /an instance of RegExp/],
+    [{ url: new URL('http://localhost') }, '$.url', /an instance of URL/],
+    [{ floats: new Float64Array(1) }, '$.floats', /an instance of Float64Array/],
+    [{ raw: new ArrayBuffer(1) }, '$.raw', /an instance of ArrayBuffer/],
+    [Object.create(Object.create(null)), '$', /a prototype of its own/],
+    [circle, '$.self', /one of its parents/],
   ];
-  for (const [value, path] of refused) {
-    assert.throws(() => encode(value), { code: 'NOT_SERIALIZABLE', data: { path } });
-  }
-  fc.assert(fc.property(plainData, (value) => void encode(value)));
+}
+
+for (const strict of [false, true]) {
+  const mode = strict ? 'strict mode' : 'production';
+  test(`${mode} refuses what is no plain data by its path, and the next message is fine`, (t) => {
+    setStrictEncoding(strict);
+    t.after(() => setStrictEncoding(false));
+    for (const [value, path, message] of opaqueValues()) {
+      for (const write of [encode, encodeBody]) {
+        assert.throws(() => write(value), { code: 'NOT_SERIALIZABLE', data: { path }, message });
+        assert.throws(() => write({ payload: new Uint8Array(9000), value }), { code: 'NOT_SERIALIZABLE' });
+        assert.deepEqual(decode(write({ after: 1 })), { after: 1 });
+      }
+    }
+    fc.assert(fc.property(plainData, (value) => void encode(value)));
+  });
+
+  test(`${mode}: a getter that throws fails the message with a code and its own text`, (t) => {
+    setStrictEncoding(strict);
+    t.after(() => setStrictEncoding(false));
+    const value = {
+      before: 1,
+      get trap() {
+        throw new Error('a getter');
+      },
+    };
+    for (const write of [encode, encodeBody]) {
+      assert.throws(() => write(value), { code: 'NOT_SERIALIZABLE', message: /a getter/ });
+      assert.throws(() => write([[[[value]]]]), { code: 'NOT_SERIALIZABLE', message: /a getter/ });
+      assert.deepEqual(decode(write({ after: 1 })), { after: 1 });
+    }
+  });
+}
+
+test('objects without a prototype, buffers and data named like what the language uses cross as they are', () => {
+  const bare = Object.assign(Object.create(null), { a: 1, toJSON: 'text', constructor: 'text' });
+  assert.deepEqual(decode(encode(bare)), { a: 1, toJSON: 'text', constructor: 'text' });
+  assert.deepEqual(decode(encode({ constructor: 'text', toJSON: 1 })), { constructor: 'text', toJSON: 1 });
+  assert.deepEqual(decode(encode({ rows: Buffer.from('abc') })), { rows: new Uint8Array(Buffer.from('abc')) });
 });
 
-test('without strict mode a value that cannot be encoded fails with NOT_SERIALIZABLE, and the next one is fine', () => {
-  const circle: Record<string, unknown> = {};
-  circle.self = circle;
-  for (const value of [Symbol('x'), circle, 2n ** 70n]) {
-    assert.throws(() => encode(value), { code: 'NOT_SERIALIZABLE' });
-    assert.deepEqual(decode(encodeBody({ after: 1 })), { after: 1 });
-  }
+test('what is too large for 64 bits fails with NOT_SERIALIZABLE, and the next message is fine', () => {
+  assert.throws(() => encode({ large: 2n ** 70n }), { code: 'NOT_SERIALIZABLE' });
+  assert.deepEqual(decode(encodeBody({ after: 1 })), { after: 1 });
 });
