@@ -1,4 +1,4 @@
-// uWebSockets.js as far as we use it. The package is optional and untyped at the places that matter, so this file states
+// What we use of uWebSockets.js. The package is optional and untyped at the places that matter, so this file states
 // the few functions and checks that they are there.
 
 import { TransportError } from './errors.ts';
