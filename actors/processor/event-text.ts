@@ -1,17 +1,22 @@
-// Between the bytes of a job and the event they hold: parsed once, and written anew only where something changed.
+// Between the bytes of a job and the event they hold: parsed once, and written anew only where something changed, with
+// every number as the client wrote it (exact-json.ts).
 
 import { type EventObject, isObject } from '../destinations/destination.ts';
 import type { GatewayParameters } from '../job.ts';
+import { printExactly, replaceMembers } from './exact-json.ts';
+import type { TimeChanges } from './timestamps.ts';
 
 const closingBrace = 0x7d;
 
-/** The event's bytes as they are when it only got new fields: they are spliced in before its closing brace. */
+/** The event's bytes as they are but for the changes; new fields are spliced in before the closing brace. */
 export function encodeEvent(
-  payload: Buffer,
+  original: Buffer,
   event: EventObject,
-  changes: { added: readonly string[]; rewritten: boolean },
+  changes: Readonly<TimeChanges>,
 ): readonly Uint8Array[] {
-  if (changes.rewritten) return [Buffer.from(JSON.stringify(event))];
+  if (changes.rewritten) return [Buffer.from(printExactly(original.toString(), event))];
+  const { replaced } = changes;
+  const payload = replaced.length === 0 ? original : Buffer.from(replaceMembers(original.toString(), event, replaced));
   if (changes.added.length === 0) return [payload];
   const end = payload.lastIndexOf(closingBrace);
   const fields = changes.added.map((name) => `${JSON.stringify(name)}:${JSON.stringify(event[name])}`).join(',');

@@ -5,6 +5,7 @@ import type { EventObject, TransformResult } from '../destinations/destination.t
 import type { GatewayParameters } from '../job.ts';
 import { type JobRunOfEvent, jobRunOf } from '../storage/ledger-tally.ts';
 import { filterType, gateEvent } from './destination-filter.ts';
+import { mayBeInexact, printMember } from './exact-json.ts';
 import type { Route } from './routes.ts';
 import type { CopyOfEvent, Ending, EventInHand, Outcome } from './stage.ts';
 import { type TransformAnswers, transformedCopies } from './transformed-copies.ts';
@@ -28,7 +29,7 @@ export function fanOut(
   traceparent = inHand.parameters.traceparent,
 ): Outcome | Ending {
   const { parameters, plan, event } = inHand;
-  const run = parameters.source_job_run_id === undefined ? undefined : runOf(event, parameters);
+  const run = parameters.source_job_run_id === undefined ? undefined : runOf(inHand);
   const suffix = parametersSuffix(event, parameters, run, traceparent);
   const outcome: Outcome = { inHand, run, routed: [], filtered: [], aborted: [] };
   const { destination_id: only, retry } = parameters;
@@ -49,7 +50,11 @@ export function fanOut(
 }
 
 function deliverCopies(route: Route, outcome: Outcome, suffix: string, answers: TransformAnswers | undefined): void {
-  const copies = transformedCopies(route, answers?.get(outcome.inHand.handed)?.get(route.destinationId));
+  const copies = transformedCopies(
+    route,
+    answers?.get(outcome.inHand.handed)?.get(route.destinationId),
+    outcome.inHand,
+  );
   for (const refusal of copies.refused) refuse(outcome, route, refusal, 'user_transformer');
   for (const [number, { event, bytes }] of copies.events.entries()) {
     deliver(route, outcome, event, { bytes, number }, suffix);
@@ -130,13 +135,15 @@ function parametersSuffix(
   return suffix;
 }
 
-function runOf(event: EventObject, parameters: GatewayParameters): JobRunOfEvent | undefined {
-  return jobRunOf({ ...parameters, record_id: recordIdOf(event) });
+function runOf(inHand: EventInHand): JobRunOfEvent | undefined {
+  return jobRunOf({ ...inHand.parameters, record_id: recordIdOf(inHand) });
 }
 
 /** JSON text of the record an event was made of; '' when it names none, or one that no index could hold. */
-function recordIdOf(event: EventObject): string {
-  if (event.recordId === undefined) return '';
-  const text = JSON.stringify(event.recordId);
+function recordIdOf(inHand: EventInHand): string {
+  const { recordId } = inHand.event;
+  if (recordId === undefined) return '';
+  const rounded = JSON.stringify(recordId);
+  const text = mayBeInexact(rounded) ? printMember(inHand.text(), 'recordId', recordId) : rounded;
   return text.length > recordIdCharactersMax ? '' : text;
 }

@@ -72,6 +72,11 @@ export class EventInHand {
     this.#encoded ??= encodeEvent(this.#payload, this.event, this.#changes);
     return this.#encoded;
   }
+
+  /** The same as text. */
+  text(): string {
+    return Buffer.concat(this.encoded()).toString();
+  }
 }
 
 /** What stages may know besides the event. */

@@ -17,13 +17,15 @@ export interface ParsedTime {
 export interface TimeChanges {
   /** Fields the event did not have, in the order in which they were set. */
   added: string[];
-  /** A field the event had got another value: its bytes cannot be used as they are. */
+  /** Fields of the event that got another value. */
+  replaced: string[];
+  /** More than that was changed, by others. */
   rewritten: boolean;
 }
 
 /** Sets the four times on the event. */
 export function fixTimestamps(event: EventObject, receivedAtMs: number): TimeChanges {
-  const changes: TimeChanges = { added: [], rewritten: false };
+  const changes: TimeChanges = { added: [], replaced: [], rewritten: false };
   const received: ParsedTime = { epochMs: receivedAtMs, text: isoText(receivedAtMs) };
   const given = parseTime(event.timestamp);
   const original = parseTime(event.originalTimestamp) ?? given ?? received;
@@ -39,7 +41,7 @@ function setTime(event: EventObject, name: string, text: string, changes: TimeCh
   const present = event[name];
   if (present === text) return;
   if (present === undefined) changes.added.push(name);
-  else changes.rewritten = true;
+  else changes.replaced.push(name);
   event[name] = text;
 }
 

@@ -190,7 +190,7 @@ function gatherEvent(
     if (transformation === undefined || transformation.refusal !== undefined) continue;
     if (only !== undefined && only !== destinationId) continue;
     if (gateEvent(filter, event) !== undefined) continue;
-    text ??= Buffer.concat(inHand.encoded()).toString('utf8');
+    text ??= inHand.text();
     const own = {
       jobId: job.jobId,
       messageId: job.messageId,

@@ -8,6 +8,7 @@
 //   refused   answers `status` with `text` (and Retry-After where status is 429 or 503)
 
 import { randomUUID } from 'node:crypto';
+import { jsonParts } from './json-parts.ts';
 import type { SourceConfig } from './workspace.ts';
 
 export interface WebhookRequest {
@@ -73,29 +74,30 @@ export function builtInWebhookSources(newId: () => string = randomUUID): Webhook
 
 function genericOutcome(content: WebhookContent, newId: () => string): WebhookOutcome {
   if (content.kind !== 'value') return refusals[content.kind];
-  const values = Array.isArray(content.value) ? content.value : [content.value];
-  if (values.length === 0) return { kind: 'answered', reply: undefined };
+  const { value, bytes } = content;
+  const parts = Array.isArray(value) ? [...jsonParts(bytes)] : [{ start: 0, end: bytes.byteLength }];
+  if (parts.length === 0) return { kind: 'answered', reply: undefined };
   // One id for the whole request: its events come from one place, and nothing is known about whom they concern.
-  const anonymousId = newId();
-  const batch = values.map((value) => ({
-    type: 'track',
-    event: webhookEventName,
-    anonymousId,
-    properties: isTable(value) ? value : { value },
-  }));
-  return { kind: 'events', body: Buffer.from(JSON.stringify({ batch })), reply: undefined };
+  const head = `{"type":"track","event":"${webhookEventName}","anonymousId":${JSON.stringify(newId())},"properties":`;
+  const events = parts.map(({ start, end }) => {
+    // As it came: numbers keep their digits.
+    const text = bytes.toString('utf8', start, end).trim();
+    return `${head}${text.startsWith('{') ? text : `{"value":${text}}`}}`;
+  });
+  return { kind: 'events', body: Buffer.from(`{"batch":[${events.join(',')}]}`), reply: undefined };
 }
 
-type WebhookContent = { kind: 'value'; value: unknown } | { kind: 'invalidJson' } | { kind: 'noBody' };
+/** `bytes`: JSON of the value; the client's own where it sent JSON. */
+type WebhookContent = { kind: 'value'; value: unknown; bytes: Buffer } | { kind: 'invalidJson' } | { kind: 'noBody' };
 
 /** The body as a value: JSON, a form, or for a GET the query. Forms become tables of texts; repeated names, lists. */
 export async function readContent(request: WebhookRequest): Promise<WebhookContent> {
   const { method, query, body, headers } = request;
-  if (method === 'GET') return { kind: 'value', value: tableOf(new URLSearchParams(query)) };
+  if (method === 'GET') return formOf(new URLSearchParams(query));
   if (body.byteLength === 0) return { kind: 'noBody' };
   const contentType = headers['content-type'] ?? '';
   if (/^application\/x-www-form-urlencoded\b/i.test(contentType)) {
-    return { kind: 'value', value: tableOf(new URLSearchParams(body.toString())) };
+    return formOf(new URLSearchParams(body.toString()));
   }
   if (/^multipart\/form-data\b/i.test(contentType)) {
     const form = await new Response(body, { headers: { 'content-type': contentType } }).formData();
@@ -104,13 +106,18 @@ export async function readContent(request: WebhookRequest): Promise<WebhookConte
       name,
       typeof value === 'string' ? value : value.name,
     ]);
-    return { kind: 'value', value: tableOf(fields) };
+    return formOf(fields);
   }
   try {
-    return { kind: 'value', value: JSON.parse(body.toString()) };
+    return { kind: 'value', value: JSON.parse(body.toString()), bytes: body };
   } catch {
     return { kind: 'invalidJson' };
   }
+}
+
+function formOf(fields: Iterable<[string, string]>): WebhookContent {
+  const value = tableOf(fields);
+  return { kind: 'value', value, bytes: Buffer.from(JSON.stringify(value)) };
 }
 
 function tableOf(fields: Iterable<[string, string]>): Record<string, string | string[]> {
@@ -121,8 +128,4 @@ function tableOf(fields: Iterable<[string, string]>): Record<string, string | st
   }
   // Defines own properties: a field called __proto__ stays a field.
   return Object.fromEntries(byName);
-}
-
-function isTable(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,10 +1,12 @@
-// The published SDKs are our clients: what they send must arrive once, in order per user, as they sent it.
+// The published SDKs are our clients: what they send must arrive once, in order per user, as they sent it; and numbers
+// that only other languages can write must arrive too.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import RudderAnalytics from '@rudderstack/rudder-sdk-node';
 import { Analytics } from '@segment/analytics-node';
 import { type DeliveredEvent, eventOf, type FakeDestination } from '../support/fake-destination.ts';
+import { post } from '../support/gateway-client.ts';
 import { startPipeline, writeKey } from '../support/pipeline.ts';
 
 const events = 1_000;
@@ -100,4 +102,28 @@ test('delivers every kind of call', { timeout: 120_000 }, async (t) => {
   await destination.waitForAccepted(6);
   const types = destination.accepted().map((delivery) => eventOf(delivery).type);
   assert.deepEqual(types, ['identify', 'track', 'page', 'screen', 'group', 'alias']);
+});
+
+test('delivers every number as it was written, also through code that leaves it alone', {
+  timeout: 120_000,
+}, async (t) => {
+  const { program, destination } = await startPipeline(t, {
+    sources: (at) => {
+      const code = 'export function transformEvent(event) { event.event = "Renamed"; return event; }';
+      const destinations = [
+        { id: 'plain', url: at.url('/plain') },
+        { id: 'coded', url: at.url('/coded'), code },
+      ];
+      return [{ id: 'src', writeKey, destinations }];
+    },
+  });
+  const numbers = '"a":9223372036854775807,"b":-18446744073709551617,"c":1e400,"d":-0,"e":1.10';
+  const event = `{"userId":"u","event":"Seen","timestamp":"2026-03-01T12:00:00+00:00","properties":{${numbers}}}`;
+  const answer = await post(`${program.gatewayUrl}/v1/track`, event, { writeKey });
+  assert.equal(answer.status, 200);
+  await destination.waitForAccepted(2);
+  const [plain] = destination.accepted('/plain');
+  const [coded] = destination.accepted('/coded');
+  assert.ok(plain?.body.toString().includes(`"properties":{${numbers}}`), plain?.body.toString());
+  assert.match(coded?.body.toString() ?? '', /"Renamed".*"a":9223372036854775807,"b":-18446744073709551617,/);
 });

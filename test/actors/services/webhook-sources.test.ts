@@ -52,6 +52,16 @@ test('a list becomes one event for each element, and an empty one none', async (
   deepEqual(await transform({ body: Buffer.from('[]') }), { kind: 'answered', reply: undefined });
 });
 
+test('what a webhook says stays as it is written', async () => {
+  const table = '{ "id": 9223372036854775807, "e": 1e400, "z": -0, "f": 1.10, "s": "\\u0041 ]}" }';
+  const outcome = await transform({ body: Buffer.from(` [ ${table} , 12345678901234567890, "x" ] `) });
+  const text = outcome.kind === 'events' ? outcome.body.toString() : '';
+  for (const part of [`"properties":${table}}`, '"properties":{"value":12345678901234567890}}', '{"value":"x"}']) {
+    equal(text.includes(part), true, text);
+  }
+  equal(JSON.parse(text).batch.length, 3);
+});
+
 test('forms and queries become tables whose repeated names are lists', async () => {
   const form = { 'content-type': 'application/x-www-form-urlencoded' };
   deepEqual(await propertiesOf({ body: Buffer.from('a=1&b=2&a=3'), headers: form }), [{ a: ['1', '3'], b: '2' }]);
