@@ -7,10 +7,18 @@ import { amplitude } from './amplitude.ts';
 import { customerio } from './customerio.ts';
 import { abort, type BatchRules, type CompiledDestination, type DestinationType, deliver } from './destination.ts';
 import { discord } from './discord.ts';
+import { eventbridge } from './eventbridge.ts';
+import { firehose } from './firehose.ts';
 import { ga4 } from './ga4.ts';
 import { http } from './http.ts';
+import { kafka } from './kafka.ts';
+import { kinesis } from './kinesis.ts';
+import { lambda } from './lambda.ts';
 import { mixpanel } from './mixpanel.ts';
+import { objectStores } from './object-storage.ts';
 import { posthog } from './posthog.ts';
+import { pubsub } from './pubsub.ts';
+import { redis } from './redis.ts';
 import { segment } from './segment.ts';
 import { missingSender } from './senders.ts';
 import { slack } from './slack.ts';
@@ -28,6 +36,14 @@ export const destinationTypes: readonly DestinationType[] = [
   customerio,
   slack,
   discord,
+  kafka,
+  kinesis,
+  firehose,
+  eventbridge,
+  lambda,
+  pubsub,
+  redis,
+  ...objectStores,
 ];
 
 const types: ReadonlyMap<string, DestinationType> = new Map(destinationTypes.map((type) => [type.name, type]));

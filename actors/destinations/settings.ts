@@ -47,6 +47,18 @@ export function text(doc: string, fallback?: string): Setting<string> {
   };
 }
 
+/** A text that may have several lines, as certificates do. */
+export function lines(doc: string, fallback?: string): Setting<string> {
+  return {
+    isRequired: fallback === undefined,
+    doc,
+    read(value, key) {
+      if (isAbsent(value)) return fallback === undefined ? missing(key) : good(fallback);
+      return typeof value === 'string' ? good(value.trim()) : wrong(key, 'a text', value);
+    },
+  };
+}
+
 export function url(doc: string, fallback?: string): Setting<string> {
   const inner = text(doc, fallback);
   return {

@@ -33,6 +33,27 @@ const settings: Readonly<Record<string, Record<string, unknown>>> = {
   MP: { token: 'token', setOnceProperties: [{ property: 'email' }], groupKeySettings: [{ groupKey: 'name' }] },
   GA4: { apiSecret: 'secret', measurementId: 'G-1' },
   CUSTOMERIO: { siteID: 'site', apiKey: 'key' },
+  KAFKA: { hostName: 'kafka', topic: 'events', headers: [{ from: 'a', to: 'b' }] },
+  KINESIS: { region: 'eu-west-1', stream: 's' },
+  FIREHOSE: { region: 'eu-west-1', mapEvents: [{ from: '*', to: 's' }] },
+  EVENTBRIDGE: { region: 'eu-west-1', detailType: 'event' },
+  LAMBDA: { region: 'eu-west-1', lambda: 'f' },
+  GOOGLEPUBSUB: {
+    projectId: 'p',
+    eventToTopicMap: [{ from: '*', to: 't' }],
+    eventToAttributesMap: [{ from: '*', to: 'properties.price' }],
+  },
+  REDIS: { address: 'redis:6379' },
+  S3: { bucketName: 'b' },
+  GCS: { bucketName: 'b' },
+  AZURE_BLOB: { containerName: 'c', accountName: 'a' },
+  MINIO: { bucketName: 'b', endPoint: 'minio:9000', accessKeyID: 'k', secretAccessKey: 's' },
+  DIGITAL_OCEAN_SPACES: {
+    bucketName: 'b',
+    endPoint: 'https://fra1.example.com',
+    accessKeyID: 'k',
+    secretAccessKey: 's',
+  },
 };
 
 const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE']);

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { defineDestination } from '../../../actors/destinations/define-destination.ts';
 import { postJson, sendTo } from '../../../actors/destinations/destination.ts';
 import { missingSender } from '../../../actors/destinations/senders.ts';
-import { flag, names, oneOf, rows, text, url } from '../../../actors/destinations/settings.ts';
+import { flag, lines, names, oneOf, rows, text, url } from '../../../actors/destinations/settings.ts';
 import { goldenMetadata, sentBy } from '../../support/destinations.ts';
 import { makeDestination } from '../../support/workspace-objects.ts';
 
@@ -17,6 +17,7 @@ const example = defineDestination({
   settings: {
     key: text('a key'),
     host: url('a host', 'https://example.com'),
+    certificate: lines('a certificate', ''),
     region: oneOf('a region', ['us', 'eu']),
     isLoud: flag('loud'),
     mapping: rows('a mapping', ['from', 'to']),
@@ -37,6 +38,7 @@ const track = { type: 'track', event: 'Paid', properties: { region: 'EU', total:
 test('settings have defaults and forgive what forms leave half filled', () => {
   const config = {
     key: ' k ',
+    certificate: 'a\nb',
     mapping: [{ from: 'a', to: 'b' }, { from: '', to: 'c' }, { to: 'd' }, 'no', null],
     traits: [{ trait: 'plan' }, { trait: ' ' }],
     unknown: 1,
@@ -44,6 +46,7 @@ test('settings have defaults and forgive what forms leave half filled', () => {
   assert.deepEqual(sentBy(compile(config).transform(track, goldenMetadata)).body, {
     key: 'k',
     host: 'https://example.com',
+    certificate: 'a\nb',
     region: 'us',
     isLoud: false,
     mapping: [{ from: 'a', to: 'b' }],
@@ -58,6 +61,7 @@ test('bad settings name the key, what was expected and what came, but no secret'
     [{ key: { a: 'secret' } }, 'expected key to be a text, got a value of type object'],
     [{ key: 'sec\nret' }, 'expected key to be a text in one line, got another text'],
     [{ key: 'k', host: 'example.com' }, 'expected host to be an http or https URL, got another text'],
+    [{ key: 'k', certificate: 7 }, 'expected certificate to be a text, got a value of type number'],
     [{ key: 'k', region: 'mars' }, 'expected region to be one of us, eu, got "mars"'],
     [{ key: 'k', isLoud: 'yes' }, 'expected isLoud to be true or false, got "yes"'],
     [{ key: 'k', mapping: 'a' }, 'expected mapping to be a list, got another text'],
