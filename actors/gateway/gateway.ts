@@ -181,6 +181,7 @@ function createParts(options: GatewayOptions): Parts {
     internalBatch: {
       batcher,
       ingest,
+      gate: options.gate,
       isWorkspaceFull: (id) => options.isWorkspaceFull(id),
       messages: new InternalMessages(scanLimits),
     },

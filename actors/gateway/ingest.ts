@@ -12,14 +12,15 @@ import { laneOf } from '../lanes.ts';
 import type { EventGate, JobRunClaim } from '../services/event-gate.ts';
 import type { SourceConfig } from '../services/workspace.ts';
 import type { Admission } from './admission.ts';
-import { type Answer, answers, type EventVerdict, gateAnswer, verdictsAnswer } from './answers.ts';
+import { type Answer, answers, gateAnswer, verdictsAnswer } from './answers.ts';
 import type { WriteKeyAuth } from './auth.ts';
 import type { ClientAddresses } from './client-address.ts';
 import type { EventRows, JobRun, RequestFacts } from './event-rows.ts';
 import { sanitise } from './event-text.ts';
 import type { Gunzipper } from './gunzip.ts';
 import type { LiveEvents } from './live-events.ts';
-import type { StoreBatcher, StoreOutcome } from './store-batcher.ts';
+import { answerOf, type Told } from './store-answer.ts';
+import type { StoreBatcher } from './store-batcher.ts';
 
 /** Headers of the HTTP request that ingestion reads. */
 export const ingestHeaderNames: readonly string[] = [
@@ -69,12 +70,6 @@ export interface IngestOptions {
 const rowOverheadBytes = 512;
 const msPerMinute = 60_000;
 const runIdCharactersMax = 255;
-
-export const outcomeAnswers: Readonly<Record<StoreOutcome, Answer>> = {
-  stored: answers.ok,
-  unavailable: answers.unavailable,
-  refused: answers.refusedByStorage,
-};
 
 export class Ingest {
   readonly #options: IngestOptions;
@@ -174,7 +169,9 @@ export class Ingest {
     const refusal = rows.read(body, feed.type);
     if (refusal !== undefined) return refusal;
     const { firstRefusal } = rows;
-    const wantsVerdicts = request.header('x-sluice-verdicts') === '1';
+    const { lane, shards, parametersStart, tellsVerdicts } = this.#factsOf(source);
+    const asked = request.header('x-sluice-verdicts');
+    const wantsVerdicts = asked === '' ? tellsVerdicts : asked === '1';
     if (rows.goodCount === 0 && firstRefusal !== undefined) {
       return wantsVerdicts ? verdictsAnswer(firstRefusal.status, rows.verdicts([])) : firstRefusal;
     }
@@ -183,7 +180,6 @@ export class Ingest {
     if (held !== undefined) return gateAnswer(held);
     const receivedAtMs = clock.nowMs();
     const requestIpJson = this.#addressJson(this.#options.addresses.of(request));
-    const { lane, shards, parametersStart } = this.#factsOf(source);
     const jobRun = this.#jobRun(request);
     const sampleMax = live.wanted(source.id);
     const anonymousId = request.header('anonymousid');
@@ -233,6 +229,7 @@ export class Ingest {
     const facts = {
       ...this.placeOf(source),
       parametersStart: `${JSON.stringify(start).slice(0, -1)},"request_ip":`,
+      tellsVerdicts: source.config.verdicts === true,
     };
     this.#sources.set(source, facts);
     return facts;
@@ -260,29 +257,6 @@ function parametersOf(start: string, run: JobRun | undefined, feed: Feed, span: 
   return `${text}}`;
 }
 
-/** What is known about the events of a request before their commit. */
-interface Told {
-  firstRefusal: Answer | undefined;
-  verdicts: EventVerdict[] | undefined;
-  /** Those of the rows, in their order. */
-  stored: EventVerdict[];
-}
-
-function answerOf(told: Told, outcome: StoreOutcome, refusedRows: readonly number[] | undefined): Answer {
-  if (outcome !== 'stored') return outcomeAnswers[outcome];
-  const { firstRefusal, verdicts, stored } = told;
-  for (const row of refusedRows ?? []) refuseRow(stored[row]);
-  if (verdicts !== undefined) return verdictsAnswer(200, verdicts);
-  if (firstRefusal !== undefined) return firstRefusal;
-  return refusedRows === undefined ? answers.ok : answers.notAnEvent;
-}
-
-function refuseRow(verdict: EventVerdict | undefined): void {
-  if (verdict === undefined) return;
-  verdict.ok = false;
-  verdict.reason = answers.refusedByStorage.body.trimEnd();
-}
-
 /** The id of a job or task run as it is kept: cut to what an index can hold, free of what Postgres refuses. */
 export function runIdText(id: string): string {
   return sanitise(id.slice(0, runIdCharactersMax));
@@ -305,6 +279,8 @@ interface SourceFacts {
   /** Key of the storage actor. */
   lane: string;
   shards: Shards;
+  /** Its clients want to know about each event, unless a request says something else. */
+  tellsVerdicts: boolean;
   /** GatewayParameters as JSON, open where the client's address comes. */
   parametersStart: string;
 }

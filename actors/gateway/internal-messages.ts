@@ -4,7 +4,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import { EventScanner, type Field, field, type ScanLimits } from './event-scanner.ts';
-import { rawText, sanitise, stringText } from './event-text.ts';
+import { idText, rawText, sanitise, stringText } from './event-text.ts';
 import {
   byteAt,
   closeBrace,
@@ -26,6 +26,8 @@ export interface InternalMessage {
   workspaceId: string;
   /** The composite user id. */
   routingKey: string;
+  /** Who may be suppressed; '' when nobody is named. */
+  userId: string;
   messageId: string;
   receivedAtMs: number;
   /** '' when it belongs to none. */
@@ -85,6 +87,7 @@ export class InternalMessages {
       sourceId,
       workspaceId,
       routingKey: textOf(properties.routingKey) || textOf(properties.userID),
+      userId: textOf(properties.userID) || this.#userIdOf(payload),
       messageId,
       receivedAtMs,
       jobRunId: textOf(properties.sourceJobRunID).slice(0, runIdCharactersMax),
@@ -92,6 +95,10 @@ export class InternalMessages {
       parameters: JSON.stringify(parametersOf(properties, sourceId, workspaceId, messageId)),
       payload,
     };
+  }
+
+  #userIdOf(payload: Buffer): string {
+    return idText(payload, this.#scanner.valueStart(0, field.userId), this.#scanner.valueEnd(0, field.userId));
   }
 
   #text(payload: Buffer, wanted: Field): string {

@@ -58,6 +58,11 @@ export class EventGate {
     return refusal === undefined ? undefined : { kind: 'limited', ...refusal };
   }
 
+  /** About one user's events, without a limit: what another gateway has accepted. */
+  verdictOf(workspaceId: string, userId: string, sourceId: string): SuppressionVerdict {
+    return this.#options.suppressedUsers?.check(workspaceId, userId, sourceId) ?? 'clear';
+  }
+
   /** How many; -1 when it is not known. */
   #suppress(users: SuppressedUsers, source: SourceConfig, events: GatedEvents): number {
     let count = 0;

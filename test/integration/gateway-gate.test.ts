@@ -90,6 +90,67 @@ test('a request of suppressed users only is answered like any other, and only co
   );
 });
 
+const token = 'secret';
+const flags = { 'admin.token': token };
+const bearer = { Authorization: `Bearer ${token}` };
+
+function internalBatch(...userIds: string[]): string {
+  const properties = { sourceID: 'source-1', workspaceID: 'workspace-1' };
+  const needed = { type: 'track', receivedAt: '2026-01-01T00:00:00Z', request_ip: '', rudderId: 'r' };
+  return JSON.stringify(userIds.map((userId) => ({ properties, payload: { ...needed, userId, messageId: userId } })));
+}
+
+test('what another gateway has accepted is held against the suppressed users as well', async (t) => {
+  const { answer, storage } = await setup(t, 'node', { gate: await suppressing('gone'), flags });
+  const body = internalBatch('gone', 'here');
+  assert.deepEqual(await answer('/internal/v1/batch', { body, headers: bearer }), [200, 'ok']);
+  assert.deepEqual(
+    storage.stored.map(({ messageId }) => messageId),
+    ['here'],
+  );
+  const counts = storage.commits[0]?.ledger.map(({ kind, count }) => [kind, count]);
+  assert.deepEqual(counts, [
+    ['accepted', 2],
+    ['suppressed', 1],
+  ]);
+});
+
+test('as long as nobody knows who is suppressed everybody is told to come back', async (t) => {
+  const health = new ServiceHealth('suppression', parts);
+  const open = (): Promise<SuppressionStore> => Promise.reject(new Error('no folder'));
+  const users = new SuppressedUsers({ ...parts, open, sync: () => undefined, passUnknown: false, health });
+  users.start();
+  t.after(() => users.close());
+  const gate = new EventGate({ suppressedUsers: users, rateLimiter: undefined });
+  const { send, storage } = await setup(t, 'node', { gate, flags });
+  for (const [path, request] of [
+    ['/v1/track', { body: track }],
+    ['/internal/v1/batch', { body: internalBatch('u'), headers: bearer }],
+  ] as const) {
+    const refused = await send(path, request);
+    assert.deepEqual([refused.status, refused.headers['retry-after']], [503, '1']);
+  }
+  assert.equal(storage.commits.length, 0);
+});
+
+test('a job run is not limited where its sender has shown the token, and nowhere else', async (t) => {
+  const limits = { defaultSourceLimit: { events: 1, windowMs: 60_000 }, defaultWorkspaceLimit: undefined };
+  const gate = new EventGate({ suppressedUsers: undefined, rateLimiter: new RateLimiter({ ...limits, ...parts }) });
+  const { answer } = await setup(t, 'node', { gate, flags });
+  const run = { 'X-Rudder-Job-Run-Id': 'run' };
+  const source = { 'X-Rudder-Source-Id': 'source-1' };
+  const body = batchOf(eventOf('a', '1'), eventOf('b', '2'));
+  const limited = [429, 'max requests limit reached\n'];
+  assert.deepEqual(
+    await answer('/v1/batch', { body }),
+    [200, 'ok'],
+    'a batch that is larger than the limit may pass once',
+  );
+  assert.deepEqual(await answer('/v1/batch', { body, headers: run }), limited);
+  assert.deepEqual(await answer('/internal/v1/retl', { body, headers: { ...bearer, ...source } }), limited);
+  assert.deepEqual(await answer('/internal/v1/retl', { body, headers: { ...bearer, ...source, ...run } }), [200, 'ok']);
+});
+
 test('events that Postgres refuses do not count the suppressed ones of their request twice', async (t) => {
   const { send, storage } = await setup(t, 'node', { gate: await suppressing('gone') });
   storage.decide = ({ jobs }) => {

@@ -45,6 +45,32 @@ for (const engine of httpEngines) {
       assert.deepEqual([none.status, JSON.parse(none.body).accepted], [400, 0]);
     });
 
+    test('tells the clients of a source whose configuration wants it, unless they do not', async (t) => {
+      const { send, answer, workspace } = await setup(t, engine);
+      const { snapshot } = workspace.current;
+      const sources = snapshot.sources.map((source) => ({ ...source, config: { verdicts: true } }));
+      workspace.publish({ ...snapshot, version: 2, sources });
+      const body = '{"batch":[{"userId":"u"},1]}';
+      const told = await send('/v1/batch', { body });
+      assert.deepEqual([told.status, JSON.parse(told.body).accepted], [200, 1]);
+      const untold = await answer('/v1/batch', { body, headers: { 'X-Sluice-Verdicts': '0' } });
+      assert.deepEqual(untold, [400, 'event is not a valid rudder event\n']);
+    });
+
+    test('has nothing against a request that was refused whole and stored in pieces', async (t) => {
+      const { answer, storage } = await setup(t, engine, { flags: { 'admin.token': 'secret' } });
+      storage.decide = ({ jobs: [{ count = 0 } = {}] }) =>
+        count > 1 ? { kind: 'refused', reason: 'too much at once', sqlState: '54000' } : { kind: 'committed' };
+      const body = '{"batch":[{"userId":"a"},{"userId":"b"}]}';
+      assert.deepEqual(await answer('/v1/batch', { body }), [200, 'ok']);
+      const payload = { messageId: 'm', type: 't', receivedAt: '2026-01-01T00:00:00Z', request_ip: '', rudderId: 'r' };
+      const message = { properties: { sourceID: 's', workspaceID: 'w' }, payload };
+      const headers = { Authorization: 'Bearer secret' };
+      const internal = { body: JSON.stringify([message, message]), headers };
+      assert.deepEqual(await answer('/internal/v1/batch', internal), [200, 'ok']);
+      assert.equal(storage.stored.length, 4);
+    });
+
     test('names the event that Postgres refuses and stores its neighbours in order', async (t) => {
       const { send, storage, gateway } = await setup(t, engine);
       storage.decide = (commit) =>
