@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { formatConfigFaults } from '../runtime/index.ts';
 import { exitCodes } from './cli.ts';
 import { readSettings, type SettingsRequest } from './config-file.ts';
-import { destinationProblems } from './destinations/registry.ts';
+import { RefusedDestinations } from './refused-destinations.ts';
 import { formatWorkspaceFaults, parseWorkspaceFile } from './services/workspace-file.ts';
 
 export interface CommandOutput {
@@ -35,10 +35,11 @@ export async function checkConfig(request: SettingsRequest): Promise<CommandOutp
     if (!reading.ok)
       return bad(`Bad workspace file ${path}:\n  - ${formatWorkspaceFaults(reading.faults, '\n  - ')}\n`);
     const destinations = new Set(reading.sources.flatMap((source) => source.destinations.map(({ id }) => id)));
+    const refused = new RefusedDestinations(settings.settings.transformer);
     return good([
       ...lines,
       `Workspace: ${path}, sources: ${reading.sources.length}, destinations: ${destinations.size}.`,
-      ...destinationProblems(reading.sources, settings.settings.transformer).map((problem) => `Warning: ${problem}.`),
+      ...refused.replace(reading.sources, 0).map((problem) => `Warning: ${problem}.`),
     ]);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';

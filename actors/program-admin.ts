@@ -56,7 +56,10 @@ export function openProgramAdmin(parts: ProgramParts): Promise<AdminServer> {
         workspace: () => workspaceStatus(parts),
         intake: () => parts.intake(),
         services: () => parts.services.status(),
-        destinations: () => parts.destinations.list(parts.services.controls.current),
+        destinations: () => [
+          ...parts.services.refused.list(),
+          ...parts.destinations.list(parts.services.controls.current),
+        ],
         lastErrors,
       }),
     metrics: (request, response) => parts.metricsExport()?.metricsHandler(request, response),

@@ -6,7 +6,6 @@ import type { ActorLog, Runtime, Seams, ThreadMetrics } from '../runtime/index.t
 import type { Postgres } from '../transport/index.ts';
 import type { Controls } from './controls/contract.ts';
 import { DestinationControls } from './controls/controls.ts';
-import { destinationProblems } from './destinations/registry.ts';
 import type { ProgramOptions } from './program-contract.ts';
 import { type EventServices, startEventServices } from './program-event-services.ts';
 import { type Observers, startObservers } from './program-observers.ts';
@@ -17,6 +16,7 @@ import {
   usesControlPlane,
   type WorkspaceParts,
 } from './program-workspace.ts';
+import { RefusedDestinations } from './refused-destinations.ts';
 import type { BackendConfig } from './services/backend-config.ts';
 import { type ServiceStatus, Services } from './services/service-health.ts';
 import type { StarterReceiver } from './services/starter-receiver.ts';
@@ -34,6 +34,7 @@ export interface ProgramServicesOptions {
 export class ProgramServices {
   /** The configuration as the main thread has it. */
   readonly holder = new WorkspaceHolder();
+  readonly refused: RefusedDestinations;
   readonly #parts: ProgramServicesOptions;
   readonly #services: Services;
   #controls: DestinationControls | undefined;
@@ -46,6 +47,7 @@ export class ProgramServices {
   constructor(parts: ProgramServicesOptions) {
     this.#parts = parts;
     const { log, metrics, seams } = parts;
+    this.refused = new RefusedDestinations(parts.options.settings.transformer);
     this.#services = new Services({ clock: seams.clock, log, metrics });
   }
 
@@ -163,7 +165,9 @@ export class ProgramServices {
   #publish(snapshot: WorkspaceSnapshot, change: WorkspaceSetChange | undefined): void {
     this.holder.publish(snapshot);
     this.#startSandboxes(change?.sources ?? snapshot.sources);
-    const problems = destinationProblems(change?.sources ?? snapshot.sources, this.#parts.options.settings.transformer);
+    const nowMs = this.#parts.seams.clock.nowMs();
+    const problems =
+      change === undefined ? this.refused.replace(snapshot.sources, nowMs) : this.refused.apply(change, nowMs);
     for (const problem of problems) this.#parts.log.warn({}, problem);
     void this.#broadcast?.send(snapshot, change);
   }

@@ -62,8 +62,8 @@ export interface ActorsStatus {
 export interface DestinationState {
   /** '' for a drain that is not of one destination. */
   destinationId: string;
-  /** `down`: a router found that it does not answer, and probes it. */
-  state: 'paused' | 'draining' | 'down';
+  /** `down`: a router found that it does not answer, and probes it. `refused`: as it is configured it gets nothing. */
+  state: 'paused' | 'draining' | 'down' | 'refused';
   reason: string;
   sinceAtMs: number;
 }

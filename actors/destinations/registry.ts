@@ -70,19 +70,16 @@ export function batchRulesOf(destination: DestinationConfig): BatchRules | undef
   return types.get(destination.destinationDefinition.name.toUpperCase())?.batch;
 }
 
-/** Enabled destinations that can only abort. They are no fault of the file: the others must go on. */
-export function destinationProblems(
-  sources: readonly SourceConfig[],
+/** Enabled destinations that can only abort, and why. They are no fault of the file: the others must go on. */
+export function refusedDestinations(
+  { destinations }: SourceConfig,
   transformer: TransformerChoice = noTransformer,
-): string[] {
-  const problems = new Set<string>();
-  for (const destination of sources.flatMap((source) => source.destinations)) {
-    if (!destination.enabled) continue;
+): { destinationId: string; problem: string }[] {
+  return destinations.flatMap((destination) => {
+    if (!destination.enabled) return [];
     const { problem } = compileDestination(destination, transformer);
-    if (problem !== undefined)
-      problems.add(`every event for destination ${destination.id} will be aborted: ${problem}`);
-  }
-  return [...problems];
+    return problem === undefined ? [] : [{ destinationId: destination.id, problem }];
+  });
 }
 
 /** For metrics: the type's name, or one word for all that are not known, so that labels stay bounded. */

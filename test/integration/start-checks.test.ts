@@ -155,6 +155,17 @@ test('the program checks settings and workspace without starting, and tells its 
   const bad = await run(root, ['check-config'], { SLUICE_WORKSPACE_FILE: 'workspace.yaml' });
   assert.equal(bad.code, 78);
   assert.match(bad.problem, /sources\[0\]\.writeKey: expected a text, got nothing/);
+  const broken = `{id: d1, name: d, enabled: true, config: {}, destinationDefinition: {name: KAFKAESQUE}}`;
+  await writeFile(
+    join(root, 'workspace.yaml'),
+    `workspaceId: w\nsources: [{id: a, name: a, writeKey: k, sourceDefinition: {name: HTTP}, destinations: [${broken}]}]\n`,
+  );
+  const warned = await run(root, ['check-config'], { SLUICE_WORKSPACE_FILE: 'workspace.yaml' });
+  assert.deepEqual([warned.code, warned.problem], [0, '']);
+  assert.match(
+    warned.out,
+    /Warning: every event for destination d1 .* KAFKAESQUE is not known; supported are WEBHOOK, HTTP/,
+  );
   assert.equal((await run(root, ['bogus'])).code, 64);
   assert.match((await run(root, ['--version'])).out, /^\d+\.\d+\.\d+\n$/);
 });

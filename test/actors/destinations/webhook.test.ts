@@ -3,13 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { completeRequest, type EventObject, type TransformResult } from '../../../actors/destinations/destination.ts';
-import {
-  compileDestination,
-  destinationProblems,
-  destinationTypeLabel,
-} from '../../../actors/destinations/registry.ts';
+import { compileDestination, destinationTypeLabel } from '../../../actors/destinations/registry.ts';
 import type { RequestDescriptor } from '../../../actors/job.ts';
-import { makeDestination, makeSource } from '../../support/workspace-objects.ts';
+import { makeDestination } from '../../support/workspace-objects.ts';
 
 const metadata = { sourceId: 's', destinationId: 'd', messageId: 'm-1', receivedAtMs: 0 };
 const track: EventObject = {
@@ -132,21 +128,4 @@ test('a type nobody wrote aborts its events with its name', () => {
     reason: 'destination type Braze is not known',
   });
   assert.equal(destinationTypeLabel(destination), 'unknown');
-});
-
-test('tells which enabled destinations can only abort, each once, and why', () => {
-  const unknown = { id: 'x', name: 'BRAZE', displayName: 'Braze', config: {} };
-  const destinations = [
-    makeDestination('good'),
-    makeDestination('bad-url', { config: { webhookUrl: 'no address' } }),
-    makeDestination('none', { destinationDefinition: unknown }),
-    makeDestination('off', { destinationDefinition: unknown, enabled: false }),
-  ];
-  const problems = destinationProblems([makeSource('s1', destinations), makeSource('s2', destinations)]);
-  assert.equal(problems.length, 2);
-  assert.match(problems[0] ?? '', /^every event for destination bad-url will be aborted: .*webhookUrl/);
-  assert.match(
-    problems[1] ?? '',
-    /^every event for destination none will be aborted: destination type BRAZE is not known; supported are WEBHOOK, /,
-  );
 });
