@@ -92,7 +92,9 @@ export interface RequestDescriptor {
  * HTTP request but a message for the sender of the destination's type, as JSON; method and endpoint are then empty.
  * EVENT: no request yet; the body is the event, of which the remote transformer makes the requests at delivery.
  */
-export type RequestFormat = 'JSON' | 'JSON_ARRAY' | 'XML' | 'FORM' | 'GZIP' | 'NONE' | 'CUSTOM' | 'EVENT';
+export type RequestFormat = (typeof requestFormats)[number];
+
+export const requestFormats = ['JSON', 'JSON_ARRAY', 'XML', 'FORM', 'GZIP', 'NONE', 'CUSTOM', 'EVENT'] as const;
 
 /** `parameters` of an `rt` job. */
 export interface RouterParameters {

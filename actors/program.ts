@@ -181,7 +181,7 @@ class RunningProgram implements Program {
     const { controls } = this.#services;
     if (controls.current.drains.some((rule) => rule.jobRunId === jobRunId)) return;
     const reason = 'cancelled jobRunId';
-    await controls.drain({ jobRunId, reason, destinationId: '', sourceId: '', receivedBeforeMs: 0 });
+    await controls.drain({ jobRunId, reason, destinationId: '', sourceId: '', jobId: 0, receivedBeforeMs: 0 });
   }
 
   async #startRuntime(database: Database): Promise<Runtime> {

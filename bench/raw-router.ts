@@ -9,6 +9,8 @@ export interface RawDelivery {
   jobs: number;
   connections: number;
   eventBytes: number;
+  /** Events of one request; 1: not in an array. */
+  batch: number;
 }
 
 export interface RawDelivered {
@@ -17,10 +19,11 @@ export interface RawDelivered {
 
 const headers = { 'content-type': 'application/json' };
 
-async function deliver({ origin, jobs, connections, eventBytes }: RawDelivery): Promise<RawDelivered> {
+async function deliver({ origin, jobs, connections, eventBytes, batch }: RawDelivery): Promise<RawDelivered> {
   const pool = new Pool(origin, { connections, pipelining: 1 });
-  const body = Buffer.from(payloadOf(eventBytes));
-  let unsent = jobs;
+  const event = payloadOf(eventBytes);
+  const body = Buffer.from(batch === 1 ? event : `[${Array.from({ length: batch }, () => event).join(',')}]`);
+  let unsent = jobs / batch;
   let underWay = 0;
   const beganAt = performance.now();
   await new Promise<void>((resolve, reject) => {

@@ -10,6 +10,8 @@ import { LatencyHistogram } from './latency-histogram.ts';
 export interface SinkReport {
   events: number;
   requests: number;
+  /** Events of requests that are JSON arrays. */
+  batched: number;
   latencyCounts: readonly number[];
   /** Requests by the first part of their path. */
   byPath: Readonly<Record<string, { requests: number; latencyCounts: readonly number[] }>>;
@@ -26,10 +28,14 @@ const answers = {
   fail: Buffer.from('HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nno'),
 };
 const disorderMax = 20;
+const arrayBegin = 0x5b;
+/** What each event of a batch begins with. */
+const eventBegin = Buffer.from('{"type":"track"');
 
 interface Counts {
   events: number;
   requests: number;
+  batched: number;
   duplicates: number;
   disorder: string[];
   latencies: LatencyHistogram;
@@ -44,6 +50,7 @@ function fresh(): Counts {
   return {
     events: 0,
     requests: 0,
+    batched: 0,
     duplicates: 0,
     disorder: [],
     latencies: new LatencyHistogram(),
@@ -59,6 +66,10 @@ function take(path: string, body: Buffer): void {
     counts.byPath.set(path, ofPath);
   }
   ofPath.requests += 1;
+  if (body[0] === arrayBegin) {
+    for (let at = body.indexOf(eventBegin); at >= 0; at = body.indexOf(eventBegin, at + 1)) counts.batched += 1;
+    return;
+  }
   const sentAt = readSentAtMicros(body, 0);
   if (sentAt === undefined) return;
   const micros = (performance.timeOrigin + performance.now()) * 1000 - sentAt;

@@ -17,6 +17,8 @@ export interface DrainRule {
   destinationId: string;
   sourceId: string;
   jobRunId: string;
+  /** One job by its id; 0: any. A user whose events wait behind it is released by this. */
+  jobId: number;
   /** Events received before this epoch millisecond; 0: all. */
   receivedBeforeMs: number;
   reason: string;
@@ -30,6 +32,7 @@ export interface Controls {
 
 /** What a drain rule looks at. */
 export interface DrainedJob {
+  jobId: number;
   destinationId: string;
   sourceId: string;
   jobRunId: string;
@@ -49,6 +52,7 @@ export interface TestResult {
 export class ControlsHolder {
   #paused: ReadonlyMap<string, PausedDestination> = new Map();
   #drains: readonly DrainRule[] = [];
+  readonly #followers = new Set<() => void>();
 
   get current(): Controls {
     return { paused: [...this.#paused.values()], drains: this.#drains };
@@ -57,6 +61,17 @@ export class ControlsHolder {
   publish({ paused, drains }: Controls): void {
     this.#paused = new Map(paused.map((one) => [one.destinationId, one]));
     this.#drains = drains;
+    for (const follower of this.#followers) follower();
+  }
+
+  /** Called after every change, until the returned function is called. */
+  follow(follower: () => void): () => void {
+    this.#followers.add(follower);
+    return () => void this.#followers.delete(follower);
+  }
+
+  get isDraining(): boolean {
+    return this.#drains.length > 0;
   }
 
   isPaused(destinationId: string): boolean {
@@ -74,6 +89,7 @@ export function matches(rule: DrainRule, job: DrainedJob): boolean {
     (rule.destinationId === '' || rule.destinationId === job.destinationId) &&
     (rule.sourceId === '' || rule.sourceId === job.sourceId) &&
     (rule.jobRunId === '' || rule.jobRunId === job.jobRunId) &&
+    (rule.jobId === 0 || rule.jobId === job.jobId) &&
     (rule.receivedBeforeMs === 0 || job.receivedAtMs < rule.receivedBeforeMs)
   );
 }

@@ -14,6 +14,7 @@ interface DrainRow {
   destination_id: string;
   source_id: string;
   job_run_id: string;
+  job_id: number;
   received_before: Date | null;
   reason: string;
   since: Date;
@@ -24,7 +25,8 @@ export async function readControls(postgres: Postgres): Promise<Controls> {
     'select destination_id, reason, since from sluice_paused_destinations order by destination_id',
   );
   const drains = await postgres.query<DrainRow>(
-    'select id, destination_id, source_id, job_run_id, received_before, reason, since from sluice_drains order by id',
+    `select id, destination_id, source_id, job_run_id, job_id, received_before, reason, since
+     from sluice_drains order by id`,
   );
   return {
     paused: paused.rows.map((row) => ({
@@ -37,6 +39,7 @@ export async function readControls(postgres: Postgres): Promise<Controls> {
       destinationId: row.destination_id,
       sourceId: row.source_id,
       jobRunId: row.job_run_id,
+      jobId: row.job_id,
       receivedBeforeMs: row.received_before?.getTime() ?? 0,
       reason: row.reason,
       sinceMs: row.since.getTime(),
@@ -61,15 +64,18 @@ export async function resumeDestination(postgres: Postgres, destinationId: strin
 }
 
 export async function addDrain(postgres: Postgres, rule: Omit<DrainRule, 'id' | 'sinceMs'>): Promise<number> {
+  // A rule for one job has done its work soon; the others are ended by whoever made them.
+  await postgres.query(`delete from sluice_drains where job_id <> 0 and since < now() - interval '1 day'`, []);
   const { rows } = await postgres.query<{ id: number }>(
-    `insert into sluice_drains (destination_id, source_id, job_run_id, received_before, reason)
-     values ($1, $2, $3, $4, $5) returning id`,
+    `insert into sluice_drains (destination_id, source_id, job_run_id, received_before, reason, job_id)
+     values ($1, $2, $3, $4, $5, $6) returning id`,
     [
       rule.destinationId,
       rule.sourceId,
       rule.jobRunId,
       rule.receivedBeforeMs === 0 ? null : new Date(rule.receivedBeforeMs),
       rule.reason,
+      rule.jobId,
     ],
   );
   return rows[0]?.id ?? 0;

@@ -15,7 +15,7 @@ export interface DestinationRoutesOptions {
 }
 
 const reasonCharactersMax = 500;
-const drainFields = ['destinationId', 'sourceId', 'jobRunId', 'receivedBefore', 'reason'];
+const drainFields = ['destinationId', 'sourceId', 'jobRunId', 'jobId', 'receivedBefore', 'reason'];
 
 export function destinationRoutes(options: DestinationRoutesOptions): AdminRoute[] {
   const { controls } = options;
@@ -65,7 +65,7 @@ export function destinationRoutes(options: DestinationRoutesOptions): AdminRoute
     {
       method: 'POST',
       path: '/drains',
-      doc: 'aborts pending jobs that match all of {"destinationId", "sourceId", "jobRunId", "receivedBefore"}; with "reason"',
+      doc: 'aborts pending jobs that match all of {"destinationId", "sourceId", "jobRunId", "jobId", "receivedBefore"}; with "reason"',
       handle: async (request) => ({ status: 201, json: { id: await controls.drain(await readDrain(request)) } }),
     },
     {
@@ -114,11 +114,12 @@ async function readDrain(request: AdminRequest) {
     destinationId: textOf(body, 'destinationId'),
     sourceId: textOf(body, 'sourceId'),
     jobRunId: textOf(body, 'jobRunId'),
+    jobId: jobIdOf(body),
     receivedBeforeMs: timeOf(body, 'receivedBefore'),
     reason: reasonOf(body),
   };
-  if (rule.destinationId === '' && rule.sourceId === '' && rule.jobRunId === '') {
-    throw new AdminError(400, 'expected at least one of destinationId, sourceId and jobRunId, got none');
+  if (rule.destinationId === '' && rule.sourceId === '' && rule.jobRunId === '' && rule.jobId === 0) {
+    throw new AdminError(400, 'expected at least one of destinationId, sourceId, jobRunId and jobId, got none');
   }
   return rule;
 }
@@ -138,6 +139,11 @@ function textOf(body: Record<string, unknown>, name: string): string {
   const value = body[name] ?? '';
   if (typeof value !== 'string') throw new AdminError(400, `expected ${name} to be a text, got ${typeof value}`);
   return value;
+}
+
+function jobIdOf({ jobId = 0 }: Record<string, unknown>): number {
+  if (typeof jobId === 'number' && Number.isSafeInteger(jobId) && jobId >= 0) return jobId;
+  throw new AdminError(400, `expected jobId to be the id of a job, got ${JSON.stringify(jobId)}`);
 }
 
 function reasonOf(body: Record<string, unknown>): string {

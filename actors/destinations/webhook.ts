@@ -3,6 +3,7 @@
 
 import type { RequestDescriptor } from '../job.ts';
 import type { DestinationConfig } from '../services/workspace.ts';
+import { arrayBatchProblem } from './array-batch.ts';
 import {
   abort,
   type CompiledDestination,
@@ -28,6 +29,11 @@ const settingDocs: readonly SettingDoc[] = [
   { key: 'webhookUrl', isRequired: true, doc: 'where events go' },
   { key: 'webhookMethod', isRequired: false, doc: `\`POST\` (default), or ${methods.slice(1).join(', ')}` },
   { key: 'headers', isRequired: false, doc: 'of every request (`[{from: name, to: value}]`)' },
+  {
+    key: 'batch',
+    isRequired: false,
+    doc: 'many events in one request, as a JSON array: `{maxEvents, maxBytes, maxAgeMs}`; not with GET',
+  },
 ];
 
 /** A setting as it is for every event, or the template that gives it. */
@@ -47,6 +53,8 @@ export const webhook: DestinationType = {
   compile(destination) {
     const settings = readSettings(destination);
     if (typeof settings === 'string') return { problem: settings, transform: () => abort(settings) };
+    const problem = arrayBatchProblem(destination.config.batch);
+    if (problem !== undefined) return { problem, transform: () => abort(problem) };
     const isStatic =
       typeof settings.url === 'string' &&
       settings.headers.every(({ name, value }) => typeof name === 'string' && typeof value === 'string');

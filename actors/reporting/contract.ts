@@ -75,7 +75,7 @@ export interface ReportSample {
 
 /** One job of a commit of the router. */
 export interface DeliveredJob {
-  parameters: RouterParameters | undefined;
+  parameters: Omit<RouterParameters, 'request'> | undefined;
   destinationId: string;
   receivedAtMs: number;
   payload: Uint8Array;

@@ -60,7 +60,11 @@ export class DeliveryReports implements DeliveryObserver {
     });
   }
 
-  #placeOf(parameters: RouterParameters, destinationId: string, index: WorkspaceIndex): ReportingPlace {
+  #placeOf(
+    parameters: Omit<RouterParameters, 'request'>,
+    destinationId: string,
+    index: WorkspaceIndex,
+  ): ReportingPlace {
     const { source_id: sourceId, source_job_run_id: run = '', source_task_run_id: task = '' } = parameters;
     const key = `${sourceId}\0${destinationId}\0${run}\0${task}`;
     let place = this.#places.get(key);

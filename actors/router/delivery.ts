@@ -4,6 +4,7 @@
 import { gunzipSync, inflateSync, constants as zlib } from 'node:zlib';
 import type { HttpClient, OutboundOutcome, OutboundResponse } from '../../transport/index.ts';
 import type { RequestDescriptor } from '../job.ts';
+import type { DestinationConfig } from '../services/workspace.ts';
 import type { TransformerJob } from '../transformer/contract.ts';
 import { parseRetryAfter } from './retry.ts';
 import { signatureHeaders } from './signature.ts';
@@ -11,14 +12,20 @@ import { signatureHeaders } from './signature.ts';
 export interface DeliveryRequest {
   /** Destination: its requests share connections with nobody else. */
   poolKey: string;
+  /** Its configuration, for deliveries that are more than a request. */
+  destination: DestinationConfig | undefined;
   request: RequestDescriptor;
   body: Uint8Array;
+  /** How many the body holds. */
+  jobs: number;
+  /** The text of a success is wanted as well. */
+  keepsAnswer: boolean;
   /** The same for every attempt of a job, different for every other job. */
   idempotencyKey: string;
   traceparent: string | undefined;
   /** Secrets to sign it with (signature.ts); none: it is not signed. */
   signingKeys: readonly Buffer[];
-  /** For who asks the transformer about it (transformed-delivery.ts). */
+  /** For who asks the transformer about it (transformed-delivery.ts); absent when the body holds many jobs. */
   about?: TransformerJob;
 }
 
@@ -84,7 +91,7 @@ export function createHttpDelivery(client: HttpClient, options: HttpDeliveryOpti
           body: hasBody ? delivery.body : null,
           timeoutMs: options.timeoutMs,
         },
-        (outcome) => done(readOutcome(outcome, options.nowMs())),
+        (outcome) => done(readOutcome(outcome, delivery.keepsAnswer, options.nowMs())),
       );
     },
     release(poolKey) {
@@ -166,7 +173,7 @@ const ownHeaders: ReadonlySet<string> = new Set([
   'expect',
 ]);
 
-function readOutcome(outcome: OutboundOutcome, nowMs: number): DeliveryOutcome {
+function readOutcome(outcome: OutboundOutcome, keepsAnswer: boolean, nowMs: number): DeliveryOutcome {
   if (!outcome.ok) {
     const { code, message } = outcome.error;
     if (code === 'HTTP_INVALID_REQUEST') return unsendable(message);
@@ -175,10 +182,14 @@ function readOutcome(outcome: OutboundOutcome, nowMs: number): DeliveryOutcome {
   const { response } = outcome;
   return {
     code: response.status,
-    response: response.status >= 200 && response.status < 300 ? '' : textOf(response),
+    response: isSuccess(response.status) && !keepsAnswer ? '' : textOf(response),
     contentType: response.contentType ?? '',
     retryAfterMs: parseRetryAfter(response.retryAfter, nowMs),
   };
+}
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
 }
 
 function unsendable(reason: string): DeliveryOutcome {

@@ -3,8 +3,7 @@
 import type { ActorContext, Counter, Metrics } from '../../runtime/index.ts';
 import { type DestinationFound, processKey, processKind } from '../process-actor.ts';
 import type { RouterMessage } from './contract.ts';
-import type { Lane } from './lane.ts';
-import type { RoutedJob } from './routed-job.ts';
+import type { JobLane } from './routed-job.ts';
 
 /** Of the destination's answer; the whole of it is kept with the job. */
 const answerCharactersMax = 200;
@@ -18,7 +17,7 @@ export class DestinationWatch {
     this.#changes = metrics.counter('sluice_router_breaker_changes_total', 'Destinations found down or up again');
   }
 
-  changed({ destinationId }: Lane<RoutedJob>, change: 'opened' | 'closed', code: number, answer: string): void {
+  changed({ destinationId }: JobLane, change: 'opened' | 'closed', code: number, answer: string): void {
     this.#changes.add(1, { change });
     const { log } = this.#context;
     if (change === 'opened') {
@@ -32,7 +31,7 @@ export class DestinationWatch {
   }
 
   /** The router ends: nobody probes any more, so nobody knows. */
-  forget(lane: Lane<RoutedJob>): void {
+  forget(lane: JobLane): void {
     if (lane.breaker.openedAtMs === 0) return;
     this.#tell({ kind: 'destinationFound', destinationId: lane.destinationId, isDown: false, reason: '' });
   }

@@ -1,23 +1,39 @@
-// One job in a router's window, and how its attempts become status rows. No I/O and no clock.
+// One job in a router's window: its phase, what it is to send, and how its attempts become status rows. No I/O and no
+// clock.
+//
+//   phase      what holds                                            left by
+//   blocked    another job is first under one of its keys            that one's leaving the barrier
+//   ready      first under each of its keys, in its lane's line      being sent, or drained
+//   waiting    the same, in the retry queue                          its retry time, or a drain
+//   sending    in a request, alone or with others                    the end of the request
+//   settled    its result is recorded or being committed             the commit: gone when terminal, else waiting
+//
+// In a request of many, jobs of one user may follow each other. When one fails, those behind it go back to `blocked` as
+// if they had not been sent, unless the destination said that they have arrived.
 
-import { completeRequest, type StoredRequest } from '../destinations/destination.ts';
-import { isTerminal, type Job, type RouterParameters } from '../job.ts';
-import type { DeliveredJob, DeliveryObserver } from '../reporting/contract.ts';
+import type { Job, RequestDescriptor } from '../job.ts';
 import type { JobStatus } from '../storage/contract.ts';
-import { collectResults, type FinishedJob } from '../storage/done-runs.ts';
-import { jobRunOf, LedgerTally } from '../storage/ledger-tally.ts';
-import type { HandedJob, Results } from '../storage/partition-session.ts';
+import type { HandedJob } from '../storage/partition-session.ts';
 import type { DeliveryOutcome } from './delivery.ts';
+import type { JobParameters } from './job-parameters.ts';
 import type { Lane } from './lane.ts';
 import type { Place } from './ordering.ts';
 import { drainedCode, type Verdict } from './retry.ts';
+
+export type Phase = 'blocked' | 'ready' | 'waiting' | 'sending' | 'settled';
+
+export type JobLane = Lane<RoutedJob>;
 
 export interface RoutedJob {
   readonly job: Job;
   readonly afterId: number;
   /** Undefined: they cannot be read, the job can only be aborted. */
-  readonly parameters: RouterParameters | undefined;
-  readonly lane: Lane<RoutedJob>;
+  readonly parameters: JobParameters | undefined;
+  /** One object for all jobs of a lane that are sent the same way; undefined, with a reason, when it cannot be sent. */
+  readonly request: RequestDescriptor | undefined;
+  readonly problem: string;
+  readonly lane: JobLane;
+  phase: Phase;
   /** Set when it enters the barrier, right after it was made. */
   place: Place<RoutedJob> | undefined;
   /** Attempts made so far. */
@@ -25,6 +41,8 @@ export interface RoutedJob {
   /** 0: none yet. */
   firstAttemptedAtMs: number;
   retryTimeMs: number;
+  /** The destination refused it among others: it goes in a request of its own. */
+  mustBeAlone: boolean;
   /** A result an older session got and could not commit: the job must not be sent again for it. */
   earlier: Settled | undefined;
 }
@@ -40,21 +58,24 @@ export interface Recorded {
   settled: Settled;
 }
 
-export function createRoutedJob(
-  handed: HandedJob,
-  parameters: RouterParameters | undefined,
-  lane: Lane<RoutedJob>,
-): RoutedJob {
+/** What a job is and how it is sent, as its lane read it. */
+export type JobContent = Pick<RoutedJob, 'parameters' | 'request' | 'problem'>;
+
+export function createRoutedJob(handed: HandedJob, content: JobContent, lane: JobLane): RoutedJob {
   const { job, afterId, status } = handed;
   return {
     job,
     afterId,
-    parameters,
+    parameters: content.parameters,
+    request: content.request,
+    problem: content.problem,
     lane,
+    phase: 'blocked',
     place: undefined,
     attempts: status?.attempt ?? 0,
     firstAttemptedAtMs: status?.firstAttemptedAtMs ?? 0,
     retryTimeMs: status?.retryTimeMs ?? 0,
+    mustBeAlone: false,
     earlier: undefined,
   };
 }
@@ -67,31 +88,12 @@ export function applyEarlier(routed: RoutedJob, { status }: Settled): void {
   if (routed.firstAttemptedAtMs === 0) routed.firstAttemptedAtMs = status.firstAttemptedAtMs;
 }
 
-/** Written by our own processor; still, a row nobody can read must not stop the partition. */
-export function readRouterParameters(text: string): RouterParameters | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (!isStored(value)) return undefined;
-    return Object.assign(value, { request: completeRequest(value.request) });
-  } catch {
-    return undefined;
-  }
-}
-
-type StoredParameters = Omit<RouterParameters, 'request'> & { request: StoredRequest };
-
-function isStored(value: unknown): value is StoredParameters {
-  if (typeof value !== 'object' || value === null) return false;
-  const { destination_id: destination, request } = value as Partial<Record<keyof RouterParameters, unknown>>;
-  return typeof destination === 'string' && typeof request === 'object' && request !== null && 'endpoint' in request;
-}
-
 /**
  * The same for every attempt of a job and for no other job: the gateway's id of the event and the destination. The
  * time of receipt keeps keys apart when a data folder was thrown away and ids began anew.
  */
-export function idempotencyKey(job: Job, destinationId: string, copy?: number): string {
-  const key = `${job.receivedAtMs.toString(36)}-${job.parentId}-${encodeURIComponent(destinationId)}`;
+export function idempotencyKey({ receivedAtMs, parentId }: Job, encodedDestinationId: string, copy?: number): string {
+  const key = `${receivedAtMs.toString(36)}-${parentId}-${encodedDestinationId}`;
   return copy === undefined ? key : `${key}-${copy}`;
 }
 
@@ -119,43 +121,19 @@ export function settledBy(verdict: Verdict, routed: RoutedJob, outcome: Delivery
 }
 
 /** Given up without an attempt: attempts so far are kept as they are. */
-export function drainedFor(reason: string, routed: RoutedJob, nowMs: number): Settled {
+export function drainedFor(reason: string, routed: RoutedJob, nowMs: number, code = drainedCode): Settled {
   return {
     status: {
       jobId: routed.job.jobId,
       state: 'aborted',
       attempt: routed.attempts,
-      code: drainedCode,
+      code,
       response: JSON.stringify({ reason, payloadStage: 'router_input' }),
       execTimeMs: nowMs,
       retryTimeMs: 0,
       firstAttemptedAtMs: routed.firstAttemptedAtMs,
     },
   };
-}
-
-/** What a commit says about these jobs: runs, statuses, the ledger's share of those that ended, and what is reported. */
-export function resultsOf(recorded: readonly Recorded[], observer?: DeliveryObserver): Results {
-  const ledger = new LedgerTally();
-  const jobs: FinishedJob[] = [];
-  for (const { routed, settled } of recorded) {
-    const { job, afterId, parameters, lane } = routed;
-    jobs.push({ jobId: job.jobId, afterId, status: settled.status });
-    const state = settled.status?.state ?? 'succeeded';
-    if (!isTerminal(state)) continue;
-    const kind = state === 'succeeded' ? 'delivered' : state;
-    const code = settled.status?.code ?? 0;
-    ledger.add(job.receivedAtMs, parameters?.source_id ?? '', lane.destinationId, kind, jobRunOf(parameters), code);
-  }
-  const results = { jobs: [], ...collectResults(jobs), ledger: ledger.take(), ...ledger.takeJobRuns() };
-  if (observer?.isWanted !== true) return results;
-  return { ...results, observations: observer.observe(recorded.map(deliveredJob)) };
-}
-
-function deliveredJob({ routed, settled }: Recorded): DeliveredJob {
-  const { job, parameters, lane } = routed;
-  const { receivedAtMs, payload } = job;
-  return { parameters, destinationId: lane.destinationId, receivedAtMs, payload, status: settled.status };
 }
 
 const redactedResponse = JSON.stringify({ response: 'redacted: it cannot be stored' });

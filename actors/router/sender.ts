@@ -1,119 +1,85 @@
 // The attempts of one router: starts them, keeps them while they are in flight, and judges how they ended. Deliveries
 // end outside of any message, so they are only noted there and taken over inside the next one.
 
-import type { Clock, Counter, Histogram, SpanHandle } from '../../runtime/index.ts';
-import { destinationTypeLabel } from '../destinations/registry.ts';
-import type { Environment } from '../environment.ts';
-import type { DestinationConfig, WorkspaceHolder, WorkspaceIndex } from '../services/workspace.ts';
+import { createHash } from 'node:crypto';
+import type { Clock, SpanHandle, Tracing } from '../../runtime/index.ts';
+import type { BatchVerdict } from '../destinations/destination.ts';
+import type { Batching } from './batching.ts';
 import { isDown } from './breaker.ts';
-import type { Delivery, DeliveryOutcome } from './delivery.ts';
-import type { Lane } from './lane.ts';
-import { judge, type RetryPolicy } from './retry.ts';
-import { drainedFor, idempotencyKey, type RoutedJob, type Settled, settledBy } from './routed-job.ts';
-import { signingKeysOf } from './signature.ts';
+import type { Delivery, DeliveryOutcome, DeliveryRequest } from './delivery.ts';
+import { judge, type Verdict } from './retry.ts';
+import { idempotencyKey, type JobLane, type RoutedJob, type Settled, settledBy } from './routed-job.ts';
 
 export interface SenderOptions {
   delivery: Delivery;
-  environment: Environment;
+  tracing: Tracing;
   clock: Clock;
   /** Uniform in [0, 1). */
   random(): number;
   /** Called once until `takeCompleted` is called. */
   onCompleted(): void;
   /** The destination of this lane was found to be down, or up again. */
-  onBreaker(lane: Lane<RoutedJob>, change: 'opened' | 'closed', outcome: DeliveryOutcome): void;
+  onBreaker(lane: JobLane, change: 'opened' | 'closed', outcome: DeliveryOutcome): void;
 }
 
 export interface Attempt {
   readonly jobId: number;
-  readonly lane: Lane<RoutedJob>;
+  readonly lane: JobLane;
   /** The job the result is for; another object than the first when its session was lost and it came again. */
   routed: RoutedJob;
-  /** Set when it ended. */
+  /** Set when it ended; undefined then: one before it in the same request failed, and it counts as not sent. */
   settled: Settled | undefined;
 }
 
+/** Of an answer that many jobs share, each keeps this much: a thousand copies of a page help nobody. */
+const sharedAnswerCharactersMax = 1_024;
+
 export class Sender {
   readonly #options: SenderOptions;
-  readonly #policy: RetryPolicy;
-  readonly #metrics: DeliveryMetrics;
   readonly #inFlight = new Map<number, Attempt>();
-  readonly #keys = new WeakMap<DestinationConfig, readonly Buffer[]>();
+  #requests = 0;
   #completed: Attempt[] = [];
   #onIdle: (() => void) | undefined;
 
   constructor(options: SenderOptions) {
     this.#options = options;
-    const { retryBackoffMsMin, retryBackoffMsMax, retryWindowMs, attemptsMax } = options.environment.settings.router;
-    this.#policy = {
-      backoffMsMin: retryBackoffMsMin,
-      backoffMsMax: retryBackoffMsMax,
-      windowMs: retryWindowMs,
-      attemptsMax,
-    };
-    this.#metrics = new DeliveryMetrics(options.environment);
   }
 
-  /** Why the job is given up without being sent; undefined when it is to be sent. */
-  drained(routed: RoutedJob): Settled | undefined {
-    const { environment, clock } = this.#options;
-    const reason = this.#drainReason(routed, environment);
-    return reason === undefined ? undefined : drainedFor(reason, routed, clock.nowMs());
-  }
-
-  /** Sends a job that is not drained. */
-  start(routed: RoutedJob): void {
+  /** One request for jobs of one lane that are sent the same way and were not drained, in id order. */
+  send(lane: JobLane, jobs: readonly RoutedJob[]): void {
     const { delivery, clock } = this.#options;
-    const { parameters, lane, job } = routed;
-    if (parameters === undefined) throw new Error('expected a job that was looked at by drained() before');
+    const [first] = jobs;
+    if (first?.request === undefined) throw new Error('expected jobs that are not to be drained');
     const nowMs = clock.nowMs();
     lane.breaker.sent();
-    routed.attempts += 1;
-    if (routed.firstAttemptedAtMs === 0) routed.firstAttemptedAtMs = nowMs;
-    const attempt: Attempt = { jobId: job.jobId, lane, routed, settled: undefined };
-    this.#inFlight.set(job.jobId, attempt);
-    lane.inFlight += 1;
-    const span = this.#startSpan(routed, parameters.traceparent);
-    delivery.send(
-      {
-        poolKey: lane.destinationId,
-        request: parameters.request,
-        body: job.payload,
-        idempotencyKey: idempotencyKey(job, lane.destinationId, parameters.copy),
-        traceparent: span?.traceparent ?? parameters.traceparent,
-        signingKeys: this.#signingKeys(lane.destinationId),
-        about: routed,
-      },
-      (outcome) => {
-        span?.end(spanEnd(outcome));
-        this.#complete(attempt, outcome);
-      },
-    );
-  }
-
-  /** Read from the configuration once for each version of a destination. */
-  #signingKeys(destinationId: string): readonly Buffer[] {
-    const destination = this.#options.environment.workspace.current.destinationById(destinationId);
-    if (destination === undefined) return [];
-    let keys = this.#keys.get(destination);
-    if (keys === undefined) {
-      keys = signingKeysOf(destination);
-      this.#keys.set(destination, keys);
+    const attempts: Attempt[] = [];
+    let bytes = 0;
+    for (const routed of jobs) {
+      routed.phase = 'sending';
+      routed.attempts += 1;
+      if (routed.firstAttemptedAtMs === 0) routed.firstAttemptedAtMs = nowMs;
+      bytes += routed.job.payload.byteLength;
+      const attempt: Attempt = { jobId: routed.job.jobId, lane, routed, settled: undefined };
+      attempts.push(attempt);
+      this.#inFlight.set(attempt.jobId, attempt);
     }
-    return keys;
+    this.#requests += 1;
+    lane.inFlight += 1;
+    lane.bytesInFlight += bytes;
+    const span = this.#startSpan(first);
+    const { batch } = lane.policy;
+    const request = batch === undefined ? requestOf(first, lane) : batchRequestOf(jobs, lane, batch);
+    if (span !== undefined) request.traceparent = span.traceparent;
+    delivery.send(request, (outcome) => {
+      span?.end(spanEnd(outcome));
+      lane.inFlight -= 1;
+      lane.bytesInFlight -= bytes;
+      this.#complete(lane, attempts, outcome);
+    });
   }
 
-  #drainReason({ parameters, lane, job }: RoutedJob, { workspace, controls }: Environment): string | undefined {
-    if (parameters === undefined) return 'job parameters cannot be read';
-    const destination = workspace.current.destinationById(lane.destinationId);
-    if (destination === undefined) return 'destination is not available in the config';
-    if (!destination.enabled) return 'destination is disabled';
-    return controls.drainReason({
-      destinationId: lane.destinationId,
-      sourceId: parameters.source_id,
-      jobRunId: parameters.source_job_run_id ?? '',
-      receivedAtMs: job.receivedAtMs,
-    });
+  isUnderWay({ job }: RoutedJob): boolean {
+    return this.#inFlight.has(job.jobId);
   }
 
   /** True when a request for this job, begun in an older session, is still in flight: its result goes to `routed`. */
@@ -134,91 +100,123 @@ export class Sender {
 
   /** Resolves when no request is in flight. */
   idle(): Promise<void> {
-    if (this.#inFlight.size === 0) return Promise.resolve();
+    if (this.#requests === 0) return Promise.resolve();
     return new Promise((resolve) => {
       this.#onIdle = resolve;
     });
   }
 
-  /** For metrics, once the result is committed. */
-  count(routed: RoutedJob, settled: Settled): void {
-    this.#metrics.count(routed, settled, this.#options.clock.nowMs());
-  }
-
-  #complete(attempt: Attempt, outcome: DeliveryOutcome): void {
-    const { clock, random, onCompleted, onBreaker } = this.#options;
-    const { routed, lane } = attempt;
+  #complete(lane: JobLane, attempts: readonly Attempt[], outcome: DeliveryOutcome): void {
+    const { clock, onCompleted, onBreaker } = this.#options;
     const nowMs = clock.nowMs();
-    const verdict = judge(
-      {
-        code: outcome.code,
-        number: routed.attempts,
-        firstAttemptedAtMs: routed.firstAttemptedAtMs,
-        nowMs,
-        retryAfterMs: outcome.retryAfterMs,
-        isBlameless: outcome.isBlameless === true,
-      },
-      this.#policy,
-      random,
-    );
-    attempt.settled = settledBy(verdict, routed, outcome, nowMs);
-    this.#inFlight.delete(attempt.jobId);
-    lane.inFlight -= 1;
+    this.#requests -= 1;
+    this.#judgeAll(lane, attempts, outcome, nowMs);
     lane.throttle?.ended(outcome.code, nowMs);
     const change = lane.breaker.ended(isDown(outcome.code), nowMs);
     if (change !== undefined) onBreaker(lane, change, outcome);
-    if (this.#completed.push(attempt) === 1) onCompleted();
-    if (this.#inFlight.size === 0) this.#onIdle?.();
+    const isFirst = this.#completed.length === 0;
+    for (const attempt of attempts) this.#completed.push(attempt);
+    if (isFirst) onCompleted();
+    if (this.#requests === 0) this.#onIdle?.();
   }
 
-  #startSpan(routed: RoutedJob, traceparent: string | undefined): SpanHandle | undefined {
-    const { tracing } = this.#options.environment.telemetry;
+  /** In id order. What did not arrive holds back what stands behind it, unless that has arrived. */
+  #judgeAll(lane: JobLane, attempts: readonly Attempt[], outcome: DeliveryOutcome, nowMs: number): void {
+    const verdicts = verdictsOf(lane, outcome, attempts.length);
+    const heldKeys = new Set<string>();
+    for (const [index, attempt] of attempts.entries()) {
+      this.#inFlight.delete(attempt.jobId);
+      const { routed } = attempt;
+      const told = verdicts?.[index];
+      const own = told === undefined ? outcome : memberOutcome(outcome, told);
+      const verdict = own === undefined ? undefined : this.#judge(lane, routed, own, nowMs);
+      const isOut = verdict !== undefined && verdict.state !== 'failed';
+      const keys = routed.place?.keys ?? [];
+      if (own === undefined || verdict === undefined || (!isOut && keys.some((key) => heldKeys.has(key)))) {
+        routed.mustBeAlone ||= told?.kind === 'alone';
+        routed.attempts -= 1;
+      } else attempt.settled = settledBy(verdict, routed, own, nowMs);
+      if (!isOut && verdicts !== undefined) for (const key of keys) heldKeys.add(key);
+    }
+  }
+
+  #judge({ policy }: JobLane, routed: RoutedJob, outcome: DeliveryOutcome, nowMs: number): Verdict {
+    const { code, retryAfterMs, isBlameless = false } = outcome;
+    const { attempts: number, firstAttemptedAtMs } = routed;
+    const isOfRun = routed.parameters?.source_job_run_id !== undefined;
+    return judge(
+      { code, number, firstAttemptedAtMs, nowMs, retryAfterMs, isBlameless },
+      isOfRun ? policy.jobRunRetry : policy.retry,
+      this.#options.random,
+    );
+  }
+
+  #startSpan(routed: RoutedJob): SpanHandle | undefined {
+    const { tracing } = this.#options;
     if (!tracing.enabled) return undefined;
     return tracing.start('router.deliver', {
-      traceparent,
+      traceparent: routed.parameters?.traceparent,
       kind: 'client',
       attributes: { 'sluice.destination.id': routed.lane.destinationId, 'sluice.attempt': routed.attempts },
     });
   }
 }
 
+const noRequest = { method: '', endpoint: '', headers: {}, params: {}, format: 'NONE' } as const;
+
+function requestOf(routed: RoutedJob, lane: JobLane): DeliveryRequest {
+  const { job, request, parameters } = routed;
+  return {
+    poolKey: lane.destinationId,
+    destination: lane.policy.destination,
+    request: request ?? noRequest,
+    body: job.payload,
+    jobs: 1,
+    keepsAnswer: false,
+    idempotencyKey: idempotencyKey(job, lane.encodedId, parameters?.copy),
+    traceparent: parameters?.traceparent,
+    signingKeys: lane.policy.signingKeys,
+    about: routed,
+  };
+}
+
+/** Also for one job: a receiver that is promised arrays gets nothing else. */
+function batchRequestOf(jobs: readonly RoutedJob[], lane: JobLane, batch: Batching): DeliveryRequest {
+  const [first] = jobs;
+  if (first === undefined) throw new Error('expected a job at least');
+  const { about, ...single } = requestOf(first, lane);
+  return {
+    ...single,
+    ...batch.merge(jobs.map(({ request, job }) => ({ request: request ?? noRequest, body: job.payload }))),
+    jobs: jobs.length,
+    keepsAnswer: true,
+    idempotencyKey: jobs.length === 1 ? single.idempotencyKey : batchKey(jobs, lane),
+    ...(jobs.length === 1 && about !== undefined ? { about } : {}),
+  };
+}
+
+/** The same for the same jobs, and for no others. */
+function batchKey(jobs: readonly RoutedJob[], lane: JobLane): string {
+  const hash = createHash('sha256');
+  for (const { job, parameters } of jobs) hash.update(`${idempotencyKey(job, '', parameters?.copy)} `);
+  return `batch-${jobs.length}-${hash.digest('base64url').slice(0, 32)}-${lane.encodedId}`;
+}
+
+/** What the destination said about each job. Where nobody was at fault, "again" would be the same again for ever. */
+function verdictsOf({ policy }: JobLane, outcome: DeliveryOutcome, count: number): readonly BatchVerdict[] | undefined {
+  const verdicts = policy.batch?.verdicts(outcome.code, outcome.response, count);
+  if (verdicts === undefined || verdicts.some(({ kind }) => kind === 'ended')) return verdicts;
+  return count === 1 ? undefined : verdicts.map(() => ({ kind: 'alone' }));
+}
+
+/** Undefined: it counts as not sent. */
+function memberOutcome(outcome: DeliveryOutcome, told: BatchVerdict): DeliveryOutcome | undefined {
+  if (told.kind !== 'ended') return undefined;
+  const text = told.reason ?? outcome.response;
+  return { ...outcome, code: told.code, response: text.slice(0, sharedAnswerCharactersMax) };
+}
+
 function spanEnd({ code }: DeliveryOutcome): Parameters<SpanHandle['end']>[0] {
   const attributes = { 'http.response.status_code': code };
   return code >= 200 && code < 300 ? { attributes } : { error: `code ${code}`, attributes };
-}
-
-/** By destination type and outcome: never by anything there are many of. */
-class DeliveryMetrics {
-  readonly #workspace: WorkspaceHolder;
-  readonly #attempts: Counter;
-  readonly #latency: Histogram;
-  /** Type labels by destination id, as of `#index`. */
-  readonly #types = new Map<string, string>();
-  #index: WorkspaceIndex | undefined;
-
-  constructor({ telemetry, workspace }: Environment) {
-    const { metrics } = telemetry;
-    this.#workspace = workspace;
-    this.#attempts = metrics.counter('sluice_router_attempts_total', 'Committed attempts, by what became of the job');
-    this.#latency = metrics.histogram('sluice_router_delivery_latency_ms', 'Time from receipt to committed delivery');
-  }
-
-  count(routed: RoutedJob, settled: Settled, nowMs: number): void {
-    const outcome = settled.status?.state ?? 'succeeded';
-    const type = this.#typeOf(routed.lane.destinationId);
-    this.#attempts.add(1, { destination_type: type, outcome });
-    if (outcome === 'succeeded') this.#latency.record(nowMs - routed.job.receivedAtMs, { destination_type: type });
-  }
-
-  #typeOf(destinationId: string): string {
-    const index = this.#workspace.current;
-    if (index !== this.#index) this.#types.clear();
-    this.#index = index;
-    let type = this.#types.get(destinationId);
-    if (type === undefined) {
-      type = destinationTypeLabel(index.destinationById(destinationId));
-      this.#types.set(destinationId, type);
-    }
-    return type;
-  }
 }

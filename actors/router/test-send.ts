@@ -41,7 +41,10 @@ export async function sendTest(
       delivery.send(
         {
           poolKey: 'test',
+          destination,
           request,
+          jobs: 1,
+          keepsAnswer: true,
           body,
           idempotencyKey: `test-${messageId}`,
           traceparent: undefined,

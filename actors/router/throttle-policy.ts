@@ -4,6 +4,7 @@
 
 import type { Settings } from '../config.ts';
 import type { DestinationConfig } from '../services/workspace.ts';
+import { booleanOf, numberOf, recordOf } from './config-values.ts';
 import type { ThrottlePolicy } from './throttle.ts';
 
 /** `shares`: how many actors send to this destination; each gets its part of the limit. */
@@ -31,16 +32,4 @@ function costsOf(destination: DestinationConfig | undefined): Record<string, num
     if (typeof cost === 'number' && cost > 0 && Number.isFinite(cost)) costs[type] = cost;
   }
   return costs;
-}
-
-function numberOf(value: unknown, fallback: number, min: number): number {
-  return typeof value === 'number' && Number.isFinite(value) && value >= min ? value : fallback;
-}
-
-function booleanOf(value: unknown, fallback: boolean): boolean {
-  return typeof value === 'boolean' ? value : fallback;
-}
-
-function recordOf(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {};
 }

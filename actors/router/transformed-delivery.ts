@@ -177,11 +177,24 @@ export class TransformedDelivery implements Delivery {
         return { code, response: code < 300 ? '' : text, contentType: 'application/json', retryAfterMs: undefined };
       });
     }
-    const { poolKey, traceparent, signingKeys } = first.request;
+    const { poolKey, destination: configured, traceparent, signingKeys, jobs, keepsAnswer } = first.request;
     const idempotencyKey = keyOf(members, position);
     const { request, body } = output;
     const outcome = await new Promise<DeliveryOutcome>((settle) =>
-      inner.send({ poolKey, request, body, idempotencyKey, traceparent, signingKeys }, settle),
+      inner.send(
+        {
+          poolKey,
+          destination: configured,
+          request,
+          body,
+          jobs: Math.max(jobs, members.length),
+          keepsAnswer,
+          idempotencyKey,
+          traceparent,
+          signingKeys,
+        },
+        settle,
+      ),
     );
     return members.map(() => outcome);
   }

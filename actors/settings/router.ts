@@ -1,6 +1,6 @@
 // Settings of the router: its partition key, concurrency, deadlines and retries.
 
-import { boolean, choice, integer, text } from '../../runtime/index.ts';
+import { boolean, choice, integer, list, text } from '../../runtime/index.ts';
 
 export const routerSettings = {
   isolation: choice(['none', 'workspace', 'destination'], {
@@ -14,6 +14,12 @@ export const routerSettings = {
   slots: integer({ default: 1_000, min: 1, max: 100_000, doc: 'Jobs one partition may hold at once' }),
   requestsInFlightMax: integer({ default: 64, min: 1, max: 10_000, doc: 'Concurrent requests to one destination' }),
   httpTimeoutMs: integer({ default: 10_000, min: 10, max: 600_000, doc: 'Longest single delivery request' }),
+  bytesInFlightMax: integer({
+    default: 64 * 1024 * 1024,
+    min: 1,
+    max: 17_179_869_184,
+    doc: 'Bytes of bodies on their way to one destination at once; one request always goes',
+  }),
   retryBackoffMsMin: integer({
     default: 10_000,
     min: 1,
@@ -28,6 +34,42 @@ export const routerSettings = {
     doc: 'A job is given up when it is older than this since its first attempt and has had attemptsMax attempts',
   }),
   attemptsMax: integer({ default: 3, min: 1, max: 1_000_000, doc: 'See retryWindowMs: both must be exceeded' }),
+  jobRunRetryWindowMs: integer({
+    default: 60_000,
+    min: 0,
+    max: 2_592_000_000,
+    doc: 'retryWindowMs of jobs that belong to a run of reverse ETL, which is waited for',
+  }),
+  jobAgeMsMax: integer({
+    default: 30 * 86_400_000,
+    min: 0,
+    max: 31_536_000_000,
+    doc: 'A pending job older than this since its event was received is given up unsent (`job expired`); 0: never',
+  }),
+  unordered: list({
+    default: [],
+    of: 'destination ids, workspace ids or destination types',
+    isGood: (entry) => entry !== '',
+    doc: 'Where events of one user may overtake each other; all others keep order. `config.delivery.ordered` of a destination wins',
+  }),
+  orderJobsPerUserMax: integer({
+    default: 0,
+    min: 0,
+    max: 1_000_000,
+    doc: 'Jobs of one user that may wait for each other at one destination; beyond, their order is given up for orderSuspendedMs. 0: never given up',
+  }),
+  orderSuspendedMs: integer({
+    default: 20 * 60_000,
+    min: 1,
+    max: 86_400_000,
+    doc: 'How long the order of a user with too many jobs is given up',
+  }),
+  orderHalfEnabledMs: integer({
+    default: 10 * 60_000,
+    min: 0,
+    max: 86_400_000,
+    doc: 'How long after that the user counts as half-enabled: in order again, with older jobs perhaps on their way',
+  }),
   idleMs: integer({
     default: 60_000,
     min: 100,

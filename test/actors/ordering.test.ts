@@ -66,7 +66,7 @@ test('whatever enters can leave: no two lines wait for each other', () => {
         ready.push(...ordering.leave(leaving));
       }
       assert.equal(left, lists.length);
-      assert.deepEqual(ordering.stats(), { jobs: 0, blockedJobs: 0, users: 0 });
+      assert.deepEqual(ordering.stats(), { jobs: 0, blockedJobs: 0, users: 0, relaxedUsers: 0 });
     }),
   );
 });
@@ -81,16 +81,102 @@ test('a job that becomes known keeps its place behind the anonymous events befor
   assert.deepEqual(ordering.leave(known), [identify]);
 });
 
-test('a blocked job cannot leave', () => {
+test('a job leaves once', () => {
   const ordering = new Ordering<number>();
-  ordering.enter(['ann'], 1);
-  const second = ordering.enter(['ann'], 2);
-  assert.throws(() => ordering.leave(second), /first under each of its keys/);
+  const place = ordering.enter(['ann'], 1);
+  ordering.leave(place);
+  assert.throws(() => ordering.leave(place), /leave the barrier once/);
+});
+
+test('jobs that leave from the middle of a line change nobody else’s turn', () => {
+  fc.assert(
+    fc.property(jobs, fc.infiniteStream(fc.nat(1000)), (lists, picks) => {
+      const ordering = new Ordering<Entry>();
+      const inside = lists.map((keys, id) => ordering.enter(keys, { id, keys }));
+      for (const pick of picks) {
+        const [leaving] = inside.splice(pick % Math.max(1, inside.length), 1);
+        if (leaving === undefined) break;
+        const readyBefore = inside.filter(({ blockedBy }) => blockedBy === 0);
+        const released = ordering.leave(leaving);
+        const allowed = inside.filter(
+          (place, index) => !inside.slice(0, index).some((older) => sharesKey(older.payload, place.payload)),
+        );
+        assert.deepEqual(new Set([...readyBefore, ...released]), new Set(allowed));
+        assert.equal(released.length, new Set(released).size);
+        assert.equal(ordering.stats().blockedJobs, inside.length - allowed.length);
+      }
+    }),
+  );
+});
+
+test('what may follow into a request is what has nothing before it but members, and all of it is found', () => {
+  fc.assert(
+    fc.property(jobs, (lists) => {
+      const ordering = new Ordering<Entry>();
+      const inside = lists.map((keys, id) => ordering.enter(keys, { id, keys }));
+      const [first] = inside;
+      const members = first === undefined ? [] : [first];
+      for (const member of members) {
+        for (const next of ordering.followers(member, (place) => members.includes(place))) {
+          assert.ok(!members.includes(next));
+          members.push(next);
+        }
+      }
+      const expected = new Set(first === undefined ? [] : [first]);
+      for (const place of inside) {
+        const older = inside.filter(
+          ({ payload }) => payload.id < place.payload.id && sharesKey(payload, place.payload),
+        );
+        if (older.length > 0 && older.every((one) => expected.has(one))) expected.add(place);
+      }
+      assert.deepEqual(new Set(members), expected);
+    }),
+  );
+});
+
+test('after a failed job was given up its user’s jobs go one by one until one succeeds', () => {
+  const ordering = new Ordering<number>();
+  const [first, second, third, fourth] = [1, 2, 3, 4].map((id) => ordering.enter(['ann'], id));
+  assert.ok(first !== undefined && second !== undefined && third !== undefined);
+  const after = (place: Place<number>) => ordering.followers(place, (one) => one === place);
+  assert.deepEqual(ordering.leave(first, 'abortedAfterFailure'), [second]);
+  assert.deepEqual(after(second), []);
+  ordering.leave(second, 'otherwise');
+  assert.deepEqual(after(third), []);
+  ordering.leave(third, 'succeeded');
+  assert.ok(fourth !== undefined);
+  const fifth = ordering.enter(['ann'], 5);
+  assert.deepEqual(after(fourth), [fifth]);
+});
+
+test('a line that is too long is given up, and comes back', () => {
+  const policy = { jobsPerKeyMax: 3, suspendedMs: 100, halfEnabledMs: 50 };
+  const ordering = new Ordering<number>(policy);
+  const enter = (id: number, nowMs: number, keys = ['server']) => {
+    const place = ordering.enter(keys, id, nowMs);
+    return { place, released: ordering.relax(place, nowMs).map(({ payload }) => payload) };
+  };
+  const first = enter(1, 0);
+  for (const id of [2, 3]) assert.deepEqual(enter(id, 0).released, []);
+  const bound = enter(4, 0, ['server', 'ann']);
+  assert.deepEqual(bound.released, [2, 3, 4]);
+  assert.equal(enter(5, 0, ['ann']).place.blockedBy, 1, 'other keys keep their order');
+  assert.equal(ordering.modeOf('server', 99), 'suspended');
+  assert.equal(enter(6, 99).place.blockedBy, 0);
+  assert.equal(ordering.modeOf('server', 100), 'half-enabled');
+  const seventh = enter(7, 100);
+  assert.equal(enter(8, 100).place.blockedBy, 1);
+  assert.equal(ordering.modeOf('server', 150), 'enabled');
+  assert.deepEqual(ordering.leave(first.place), [], 'it stands in no line any more');
+  assert.deepEqual(
+    ordering.leave(seventh.place).map(({ payload }) => payload),
+    [8],
+  );
 });
 
 test('jobs without an identity do not wait for each other', () => {
   const ordering = new Ordering<number>();
   assert.equal(ordering.enter([''], 1).blockedBy, 0);
   assert.equal(ordering.enter([''], 2).blockedBy, 0);
-  assert.deepEqual(ordering.stats(), { jobs: 2, blockedJobs: 0, users: 0 });
+  assert.deepEqual(ordering.stats(), { jobs: 2, blockedJobs: 0, users: 0, relaxedUsers: 0 });
 });

@@ -335,7 +335,7 @@ test('nothing is sent to a paused destination, and everything once it is resumed
 
 test('a drain gives up the jobs it means, also of a paused destination, and no others', async (t) => {
   const run = setup(t);
-  const drain = { id: 1, sourceId: '', jobRunId: '', receivedBeforeMs: 0, reason: 'not wanted', sinceMs: 1 };
+  const drain = { id: 1, sourceId: '', jobRunId: '', jobId: 0, receivedBeforeMs: 0, reason: 'not wanted', sinceMs: 1 };
   run.controls.publish({
     paused: [{ destinationId: 'd1', reason: 'maintenance', sinceMs: 1 }],
     drains: [{ ...drain, destinationId: 'd1', receivedBeforeMs: Date.UTC(2026, 0, 1) + 1 }],

@@ -89,7 +89,7 @@ test('what is wrong with a request is told', { timeout: 120_000 }, async (t) => 
   const wrong: [string, string, unknown, number, RegExp][] = [
     ['POST', '/destinations/nobody/pause', {}, 404, /id of a destination of the workspace, got "nobody"/],
     ['POST', `/destinations/${destinationId}/pause`, { why: 1 }, 400, /expected only reason, got why/],
-    ['POST', '/drains', {}, 400, /at least one of destinationId, sourceId and jobRunId/],
+    ['POST', '/drains', {}, 400, /at least one of destinationId, sourceId, jobRunId and jobId/],
     ['POST', '/drains', { destinationId: 7 }, 400, /expected destinationId to be a text, got number/],
     ['POST', '/drains', { jobRunId: 'r', receivedBefore: 'soon' }, 400, /expected receivedBefore to be a time/],
     ['POST', '/drains', [], 400, /expected the body to be a JSON object/],

@@ -238,7 +238,12 @@ async function deliverySetup(
       jobs.map((about) => {
         const idempotencyKey = `key-${about.job.jobId}`;
         const own = { poolKey: 'dst', request, body: about.job.payload, idempotencyKey, traceparent: undefined };
-        return new Promise<DeliveryOutcome>((settle) => delivery.send({ ...own, signingKeys: [], about }, settle));
+        return new Promise<DeliveryOutcome>((settle) =>
+          delivery.send(
+            { ...own, signingKeys: [], destination: undefined, jobs: 1, keepsAnswer: false, about },
+            settle,
+          ),
+        );
       }),
     );
   return { transformer, sent, deliver };

@@ -64,7 +64,8 @@ export class MemoryStorage {
         parentId: queue === 'gw' ? 0 : this.#lastId,
         userId: '',
         messageId: `m-${this.#lastId}`,
-        receivedAtMs: 0,
+        // Far from too old for any limit, whatever the virtual time.
+        receivedAtMs: Date.UTC(2026, 0, 1),
         ...given,
         jobId: this.#lastId,
         parameters: JSON.stringify(parameters),

@@ -43,7 +43,7 @@ const sharedActorFiles = new Set([
  * half as well: the wire form of a job, the session of a partition and what a session reports.
  */
 const actorContracts =
-  /^actors\/(?:[a-z-]+\/contract|destinations\/(?:destination|registry|batch)|transformer\/(?:transformer-client|rest-output)|observations\/(?:observing|observation-log)|processor\/stage|storage\/(?:job-row|partition-session|demand|done-runs|ledger-tally))\.ts$/;
+  /^actors\/(?:[a-z-]+\/contract|destinations\/(?:destination|registry|batch|array-batch)|transformer\/(?:transformer-client|rest-output)|observations\/(?:observing|observation-log)|processor\/stage|storage\/(?:job-row|partition-session|demand|done-runs|ledger-tally))\.ts$/;
 
 /** Every dependency and the only files that may import it. A package that is not here is not ours to use. */
 const thirdParties: readonly { package: RegExp; allowed: RegExp }[] = [

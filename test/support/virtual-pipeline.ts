@@ -29,6 +29,8 @@ export interface SentRequest {
   sentAtMs: number;
   /** 0 while it is in flight. */
   code: number;
+  /** What was answered. */
+  answer: string;
 }
 
 /** A code, or an outcome, or never by itself (`hold`). */
@@ -46,7 +48,7 @@ export class VirtualDestinations {
     return {
       send: (request, done) => {
         const event = JSON.parse(Buffer.from(request.body).toString() || '{}');
-        const sent: SentRequest = { request, event, sentAtMs: clock.nowMs(), code: 0 };
+        const sent: SentRequest = { request, event, sentAtMs: clock.nowMs(), code: 0, answer: '' };
         this.requests.push(sent);
         const answer = this.answer(sent);
         if (answer === 'hold') this.#held.push({ sent, done });
@@ -80,6 +82,7 @@ function finish(
   const given = typeof answer === 'number' ? { code: answer } : answer;
   const outcome = { code: 200, response: '', contentType: '', retryAfterMs: undefined, ...given };
   sent.code = outcome.code;
+  sent.answer = outcome.response;
   done(outcome);
 }
 

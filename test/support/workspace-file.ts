@@ -12,6 +12,8 @@ export interface DestinationSpec {
   code?: string;
   /** Name of its definition; default: WEBHOOK. */
   type?: string;
+  /** More of its `config`. */
+  config?: Record<string, unknown>;
 }
 
 export interface SourceSpec {
@@ -67,7 +69,7 @@ export function replaceFile(path: string, text: string): void {
 
 function webhook(
   workspaceId: string,
-  { id, url, enabled, messageTypes: types, code, type = 'WEBHOOK' }: DestinationSpec,
+  { id, url, enabled, messageTypes: types, code, config, type = 'WEBHOOK' }: DestinationSpec,
 ): Record<string, unknown> {
   return {
     id,
@@ -77,7 +79,7 @@ function webhook(
     revisionId: 'rev-1',
     isProcessorEnabled: true,
     isConnectionEnabled: true,
-    config: { webhookUrl: url, webhookMethod: 'POST', headers: [{ from: 'x-test', to: 'sluice' }] },
+    config: { webhookUrl: url, webhookMethod: 'POST', headers: [{ from: 'x-test', to: 'sluice' }], ...config },
     transformations: code === undefined ? [] : [{ id: `tr-${id}`, config: { code } }],
     destinationDefinition: {
       id: 'dd-webhook',
