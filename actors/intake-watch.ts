@@ -27,7 +27,7 @@ export interface IntakeWatchOptions {
 
 export class IntakeWatch {
   readonly #options: IntakeWatchOptions;
-  #pressure: StoragePressure = { queues: [], workspaces: [], diskFull: false };
+  #pressure: StoragePressure = { queues: [], workspaces: [], diskFull: false, isAway: false };
   #closed = '';
   #refused: ReadonlySet<string> = new Set();
   #stopped = false;
@@ -117,7 +117,8 @@ export class IntakeWatch {
 }
 
 /** Exported for its test. */
-export function closedReason({ queues, diskFull }: StoragePressure, queueBytesMax: number): string {
+export function closedReason({ queues, diskFull, isAway }: StoragePressure, queueBytesMax: number): string {
+  if (isAway) return 'PostgreSQL is away';
   if (diskFull) return 'the disk of PostgreSQL is full';
   const full = queueBytesMax === 0 ? undefined : queues.find(({ bytes }) => bytes >= queueBytesMax);
   return full === undefined ? '' : `the queue ${full.queue} is full`;

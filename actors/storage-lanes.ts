@@ -90,6 +90,8 @@ export function addPressure(all: readonly StoragePressure[]): StoragePressure {
     queues: [...queues].map(([queue, bytes]) => ({ queue, bytes })),
     workspaces: all.flatMap(({ workspaces }) => workspaces).sort((a, b) => b.bytes - a.bytes),
     diskFull: all.some(({ diskFull }) => diskFull),
+    // One lane alone is a matter of its commits, and not of everybody's.
+    isAway: all.every(({ isAway }) => isAway),
   };
 }
 

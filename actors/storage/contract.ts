@@ -233,6 +233,8 @@ export interface StoragePressure {
   workspaces: { workspaceId: string; bytes: number }[];
   /** Commits fail now because the server's disk is full. */
   diskFull: boolean;
+  /** The lane is ours and has lost its connection; it is looking for a new one. */
+  isAway: boolean;
 }
 
 export type StorageMessage =

@@ -12,10 +12,19 @@ import type { Partition } from './partition.ts';
 /** Workspaces told of, those with most bytes first; all that are over their quota are told in any case. */
 const largestMax = 20;
 
+/** `owned`: undefined while the lane is another process's, which tells for itself. */
+export function pressureOf(
+  owned: { handOff: { all(): Iterable<Partition> }; lane: { connected: boolean } } | undefined,
+  environment: Pick<Environment, 'workspace' | 'settings'>,
+): Omit<StoragePressure, 'diskFull'> {
+  return { ...measurePressure(owned?.handOff.all() ?? [], environment), isAway: owned?.lane.connected === false };
+}
+
+/** Exported for its test. */
 export function measurePressure(
   partitions: Iterable<Partition>,
   { workspace: holder, settings }: Pick<Environment, 'workspace' | 'settings'>,
-): Omit<StoragePressure, 'diskFull'> {
+): Pick<StoragePressure, 'queues' | 'workspaces'> {
   const workspace = holder.current;
   const { workspaceBytesMax } = settings.storage;
   const queues = new Map<QueueName, number>();

@@ -41,7 +41,7 @@ import { InboxWriter } from './inbox-writer.ts';
 import { findJobs } from './job-lookup.ts';
 import { OwnedLane, type OwnedMessage } from './owned-lane.ts';
 import { LaneOwnedError } from './ownership.ts';
-import { measurePressure } from './pressure.ts';
+import { pressureOf } from './pressure.ts';
 import { CommitFigures, collectStats, type ServerFacts, serverFacts, standbyStats } from './stats.ts';
 
 /** Rows and replies for everybody: a mailbox for what arrives during one long handler, not for a backlog. */
@@ -380,7 +380,7 @@ class Storage {
   /** Of a lane that another process owns, that process tells. */
   #replyPressure(): void {
     const diskFull = this.#figures.isDiskFull(this.#context.clock.monotonicMs());
-    this.#context.reply({ ...measurePressure(this.#owned?.handOff.all() ?? [], this.#environment), diskFull });
+    this.#context.reply({ ...pressureOf(this.#owned, this.#environment), diskFull });
   }
 
   #createInbox(): InboxWriter {

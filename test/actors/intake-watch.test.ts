@@ -17,6 +17,7 @@ const pressure = (bytes: Record<string, number>): StoragePressure => ({
     .map(([workspaceId, one]) => ({ workspaceId, bytes: one }))
     .sort((a, b) => b.bytes - a.bytes),
   diskFull: false,
+  isAway: false,
 });
 
 test('a queue at its limit and a server without room close the intake', () => {
@@ -24,6 +25,7 @@ test('a queue at its limit and a server without room close the intake', () => {
   assert.match(closedReason(pressure({ a: 9, b: 1 }), 10), /queue rt/);
   assert.equal(closedReason(pressure({ a: 10 }), 0), '', '0 is no limit');
   assert.match(closedReason({ ...pressure({}), diskFull: true }, 0), /disk of PostgreSQL/);
+  assert.equal(closedReason({ ...pressure({}), isAway: true }, 0), 'PostgreSQL is away');
 });
 
 test('a workspace at its quota is refused; while space is tight so are those that hold half of what waits', () => {
