@@ -3,6 +3,7 @@
 // (one message at a time, never re-entered). A restart is a fresh `create`, so state lives in its closure.
 
 import type { ActorAddress } from './address.ts';
+import { checkDefinition } from './definition-check.ts';
 import type { Clock, Random } from './seams.ts';
 
 /** What `onStop` is told. `restart` follows a failed handler; the others are orderly. */
@@ -115,7 +116,8 @@ export interface ActorContext<Message> {
 
 export type Outcome<Value> = { ok: true; value: Value } | { ok: false; error: Error };
 
-/** Declares an actor type. The identity function, typed; it freezes the definition. */
+/** Declares an actor type: checks the definition, throwing INVALID_ARGUMENT with all that is wrong, and freezes it. */
 export function defineActor<Message>(definition: ActorDefinition<Message>): ActorDefinition<Message> {
+  checkDefinition(definition);
   return Object.freeze(definition);
 }

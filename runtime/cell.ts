@@ -35,6 +35,7 @@ interface StopRequest {
 export class Cell implements Schedulable {
   readonly type: ActorType;
   readonly address: ActorAddress;
+  place = 0;
   state: CellState = 'idle';
   isQueued = false;
   debtUs = 0;
@@ -75,10 +76,6 @@ export class Cell implements Schedulable {
   isIdleSince(momentMs: number): boolean {
     if (this.incarnation?.wantsPassivation === true) return true;
     return this.type.idleMs > 0 && this.lastActiveMs + this.type.idleMs <= momentMs;
-  }
-
-  describe(): Record<string, unknown> {
-    return { kind: this.address.kind, key: this.address.key };
   }
 
   /** False = refused, already buried. */
@@ -275,7 +272,7 @@ export class Cell implements Schedulable {
     const isEnvironment = isEnvironmentFailure(thrown);
     const error = soundError(thrown);
     host.counters.failures += 1;
-    host.log.error({ ...this.describe(), state: this.state, error }, 'an actor failed');
+    host.log.error({ ...this.address, state: this.state, error }, 'an actor failed');
     if (incarnation?.span !== undefined) incarnation.endSpan(error.message);
     if (mail !== undefined) {
       const text = `the handler of ${this.type.kind} failed: ${error.message}`;
@@ -307,7 +304,7 @@ export class Cell implements Schedulable {
       case 'park':
         host.counters.parks += 1;
         this.state = 'parked';
-        host.log.error({ ...this.describe(), parkMs: verdict.parkMs }, 'an actor is parked: it failed too often');
+        host.log.error({ ...this.address, parkMs: verdict.parkMs }, 'an actor is parked: it failed too often');
         for (const mail of this.mailbox?.takeUserMail((one) => one.askId !== 0) ?? []) {
           host.bury(mail, this.address, 'parked');
         }

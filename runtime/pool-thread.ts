@@ -4,6 +4,7 @@
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { ControlClient, eventLoopGauge } from '../transport/index.ts';
 import type { ActorLog } from './actor.ts';
+import { RunningActor, runningActorBytes } from './running-actor.ts';
 import type { ThreadControl, ThreadLogLine, ThreadStart } from './thread-contract.ts';
 
 export interface PoolThreadOptions {
@@ -20,6 +21,8 @@ export interface PoolThreadOptions {
 export class PoolThread {
   readonly control: ControlClient<ThreadControl>;
   readonly heartbeat: Int32Array;
+  /** Who has its slice, also when the thread is stuck. */
+  readonly running: RunningActor;
   /** Resolves with the reason when the thread is gone. Never rejects. */
   readonly exited: Promise<string>;
   /** Busy share of its event loop since the last call. */
@@ -32,8 +35,11 @@ export class PoolThread {
     const { port1, port2 } = new MessageChannel();
     const heartbeat = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
     const { threadId, role, roles, threadData, refuseAskCycles } = options;
-    const start: ThreadStart = { threadId, role, roles, threadData, refuseAskCycles, control: port2, heartbeat };
+    const running = new SharedArrayBuffer(runningActorBytes);
+    const given = { threadId, role, roles, threadData, refuseAskCycles };
+    const start: ThreadStart = { ...given, control: port2, heartbeat, running };
     this.heartbeat = new Int32Array(heartbeat);
+    this.running = new RunningActor(running);
     this.control = new ControlClient<ThreadControl>(port1);
     this.#worker = new Worker(options.entry, {
       name: `${role}-${threadId}`,
@@ -61,7 +67,9 @@ export class PoolThread {
         error = thrown instanceof Error ? thrown : new Error(String(thrown));
       });
       this.#worker.once('exit', (exitCode) => {
-        const reason = error === undefined ? `it ended with code ${exitCode}` : `it failed: ${error.message}`;
+        const end = error === undefined ? `it ended with code ${exitCode}` : `it failed: ${error.message}`;
+        const actor = this.running.read();
+        const reason = actor === undefined ? end : `${end}, in a slice of ${actor}`;
         this.control.close(reason);
         resolve(reason);
       });

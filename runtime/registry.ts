@@ -4,6 +4,7 @@
 import type { ActorType } from './actor-type.ts';
 import { type ActorAddress, formatAddress } from './address.ts';
 import { Cell } from './cell.ts';
+import type { RunningActor } from './running-actor.ts';
 import type { Clock } from './seams.ts';
 import { CallbackWait, type Timers } from './timers.ts';
 
@@ -23,6 +24,8 @@ export interface RegistryOptions {
   timers: Timers;
   /** Beyond this the least recently used idle actors are passivated. */
   residentsMax: number;
+  /** Where main can read who has its slice. */
+  running?: RunningActor | undefined;
   /** After each sweep. */
   swept(): void;
 }
@@ -70,6 +73,7 @@ export class Registry {
   create(type: ActorType, key: string): Cell {
     const nowMs = this.options.clock.monotonicMs();
     const cell = new Cell(type, key, nowMs);
+    cell.place = this.options.running?.claim(cell.address) ?? 0;
     this.kinds.get(type.kind)?.cells.set(key, cell);
     this.residents += 1;
     if (this.sweepWait.place < 0) {
@@ -81,7 +85,12 @@ export class Registry {
   }
 
   forget({ kind, key }: ActorAddress): void {
-    if (this.kinds.get(kind)?.cells.delete(key) === true) this.residents -= 1;
+    const cells = this.kinds.get(kind)?.cells;
+    const cell = cells?.get(key);
+    if (cell === undefined) return;
+    cells?.delete(key);
+    this.residents -= 1;
+    this.options.running?.release(cell.place);
   }
 
   *cells(): Iterable<Cell> {

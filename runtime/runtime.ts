@@ -5,6 +5,7 @@ import { eventLoopGauge } from '../transport/index.ts';
 import type { ActorDefinition, ActorLog, ActorRef } from './actor.ts';
 import type { ActorAddress } from './address.ts';
 import { checkDelay, invalid } from './arguments.ts';
+import { checkThreads } from './definition-check.ts';
 import type { DrainOutcome } from './drain.ts';
 import { DrainClock } from './drain-clock.ts';
 import { realSeams, type Seams } from './seams.ts';
@@ -98,6 +99,7 @@ const figuresTimeoutMs = 2_000;
 /** Resolves when all threads are ready and linked with one another. */
 export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   const seams = realSeams();
+  checkThreads(options.groups, options.tuning ?? {});
   const tuning = { ...threadTuningDefaults, ...options.tuning };
   const { roles, log, entry, groups, threadData, onFatal } = options;
   const definitions = options.definitions ?? [];

@@ -4,8 +4,10 @@
 // shared, not message counts. This is the bound on how much one tenant can delay another in the same thread.
 
 import type { ActorLog } from './actor.ts';
+import type { ActorAddress } from './address.ts';
 import { LogLimit } from './dead-letters.ts';
 import { Ring } from './mailbox.ts';
+import type { RunningActor } from './running-actor.ts';
 import type { Clock, Executor } from './seams.ts';
 
 export interface SchedulerOptions {
@@ -29,6 +31,9 @@ const interactiveShare = 4;
 const messagesPerClockRead = 4;
 
 export interface Schedulable {
+  readonly address: ActorAddress;
+  /** Where the thread's `RunningActor` has its name. */
+  readonly place: number;
   readonly isInteractive: boolean;
   /** Owned by the scheduler: in a run queue, or having its slice. */
   isQueued: boolean;
@@ -38,7 +43,6 @@ export interface Schedulable {
   busyUs: number;
   /** Handles messages until `slice.isSpent()`, or there are none, or it must wait. True = still has work. */
   runSlice(slice: Slice): boolean;
-  describe(): Record<string, unknown>;
 }
 
 /** One actor's turn; a single object, reused. */
@@ -96,6 +100,8 @@ export interface SchedulerSetup {
   options?: Partial<SchedulerOptions> | undefined;
   /** Index 0 counts turns; index 1, if there is one, is 1 while work is queued. Read by whoever watches for stalls. */
   heartbeat?: Int32Array | undefined;
+  /** Where the actor that has its slice is named. */
+  running?: RunningActor | undefined;
   /** Runs after the slices of a turn: links post what the actors sent. */
   endTurn(): void;
 }
@@ -107,6 +113,7 @@ export class Scheduler {
   private readonly options: SchedulerOptions;
   private readonly heartbeat: Int32Array;
   private readonly tellsWork: boolean;
+  private readonly running: RunningActor | undefined;
   private readonly endTurn: () => void;
   private readonly interactive = new Ring<Schedulable>();
   private readonly batch = new Ring<Schedulable>();
@@ -132,6 +139,7 @@ export class Scheduler {
     this.options = { ...schedulerDefaults, ...setup.options };
     this.heartbeat = setup.heartbeat ?? new Int32Array(2);
     this.tellsWork = this.heartbeat.length > 1;
+    this.running = setup.running;
     this.endTurn = setup.endTurn;
     this.slice = new Slice(setup.clock, this.options);
     this.limit = new LogLimit(setup.clock, 10);
@@ -189,8 +197,10 @@ export class Scheduler {
     do {
       const actor = this.pick();
       if (actor === undefined) break;
+      this.running?.begin(actor.place);
       this.run(actor);
     } while (this.slice.nowMs - startMs < this.turnMsNow());
+    this.running?.end();
   }
 
   /** One actor alone gets a slice, not a turn: whoever it keeps waiting is outside, at a port or behind a promise. */
@@ -222,7 +232,8 @@ export class Scheduler {
   private reportLongSlice(actor: Schedulable, elapsedMs: number): void {
     this.longSlices += 1;
     if (this.limit.admit() < 0) return;
-    const fields = { ...actor.describe(), elapsedMs: Math.round(elapsedMs), messages: this.slice.messages };
+    const { kind, key } = actor.address;
+    const fields = { kind, key, elapsedMs: Math.round(elapsedMs), messages: this.slice.messages };
     this.log.warn(fields, 'an actor held its thread for too long');
   }
 

@@ -10,6 +10,7 @@ import { checkDelay } from './arguments.ts';
 import { AskChain } from './ask-chain.ts';
 import { Asks } from './asks.ts';
 import { DeadLetters } from './dead-letters.ts';
+import { checkDefinition } from './definition-check.ts';
 import { Delivery } from './delivery.ts';
 import { Drain, type DrainOutcome } from './drain.ts';
 import { RuntimeError } from './errors.ts';
@@ -20,6 +21,7 @@ import type { Mail } from './mail.ts';
 import { MailboxPool } from './mailbox.ts';
 import { Placement, type PlacementTable } from './placement.ts';
 import { Registry, residentsMaxDefault } from './registry.ts';
+import type { RunningActor } from './running-actor.ts';
 import { SaturationWatch } from './saturation.ts';
 import { Scheduler, type SchedulerOptions } from './scheduler.ts';
 import type { Seams } from './seams.ts';
@@ -44,6 +46,8 @@ export interface ActorSystemOptions {
   refuseAskCycles?: boolean;
   /** Index 0 is bumped each scheduler turn; index 1, if there, is 1 while work is queued. */
   heartbeat?: Int32Array;
+  /** Where main can read which actor has its slice, when the thread is stuck. */
+  running?: RunningActor;
   /** Beyond it the least recently used idle actors are passivated; default 10,000. */
   residentsMax?: number;
   /** What all mailboxes of the thread may hold; default 256 MiB. */
@@ -96,6 +100,7 @@ export class ActorSystem {
       clock,
       timers: this.timers,
       residentsMax: options.residentsMax ?? residentsMaxDefault,
+      running: options.running,
       swept: () => this.saturation.look(this.registry.hot[0]),
     });
     this.saturation = new SaturationWatch({
@@ -113,6 +118,7 @@ export class ActorSystem {
       log,
       options: options.scheduling,
       heartbeat: options.heartbeat,
+      running: options.running,
       endTurn: () => this.endTurn(),
     });
     this.delivery = new Delivery({
@@ -256,6 +262,7 @@ export class ActorSystem {
 
   /** Adds a kind, which no message may have named before; those of other roles are ignored. */
   define(definition: ActorDefinition<never>): void {
+    checkDefinition(definition);
     if (definition.role !== this.role) return;
     if (this.registry.typeOf(definition.kind) !== undefined) {
       throw new TypeError(`expected each kind of actor to be defined once, got ${definition.kind} twice`);

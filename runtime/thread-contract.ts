@@ -23,6 +23,8 @@ export interface ThreadStart {
   control: MessagePort;
   /** One Int32, bumped by the scheduler each turn; main watches it. */
   heartbeat: SharedArrayBuffer;
+  /** See running-actor.ts. */
+  running: SharedArrayBuffer;
 }
 
 /** What a thread knows about itself. */

@@ -294,7 +294,9 @@ export class ThreadPool {
    */
   async #onStall(slot: Slot, watch: StallWatch): Promise<void> {
     const { log, tuning } = this.#options;
-    const fields = { thread: slot.threadId, role: slot.group.role, checks: tuning.stallChecksMax };
+    // No actor: it is stuck behind an await, in a timer, or in code of no actor.
+    const actor = slot.thread.running.read() ?? 'none';
+    const fields = { thread: slot.threadId, role: slot.group.role, actor, checks: tuning.stallChecksMax };
     log.error(fields, 'a thread takes no turns and does not answer');
     if (slot.group.drainOnly === true) return;
     const stuck = slot.thread;

@@ -6,6 +6,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { createPortLink, exposeControl, type Link, textOfError } from '../transport/index.ts';
 import type { ActorDefinition, ActorLog } from './actor.ts';
 import type { DrainOutcome } from './drain.ts';
+import { RunningActor } from './running-actor.ts';
 import { realSeams, type Seams } from './seams.ts';
 import { ActorSystem } from './system.ts';
 import type { ThreadControl, ThreadFigures, ThreadLogLine, ThreadStart } from './thread-contract.ts';
@@ -52,6 +53,7 @@ export function runThread(options: ThreadOptions): void {
       log,
       refuseAskCycles,
       heartbeat: new Int32Array(start.heartbeat),
+      running: new RunningActor(start.running),
     });
   })();
   // Main hears of a failure by `ready`; this keeps it from counting as unhandled before that call.

@@ -46,7 +46,8 @@ test('asks to a thread that ends reject with THREAD_LOST and its actors start ag
   fixture.probe(victim.key).tell({ kind: 'exit', exitCode: 9 });
   await rejected;
   const loss = await fixture.nextLoss();
-  assert.deepEqual(loss, { role: 'actors', threadId: victim.threadId, reason: 'it ended with code 9' });
+  const reason = `it ended with code 9, in a slice of probe/${victim.key}`;
+  assert.deepEqual(loss, { role: 'actors', threadId: victim.threadId, reason });
   assert.deepEqual(await fixture.probe(victim.key).ask({ kind: 'values' }, { timeoutMs }), []);
   assert.deepEqual(await fixture.probe(victim.key).ask({ kind: 'where' }, { timeoutMs }), {
     threadId: victim.threadId,
@@ -113,11 +114,13 @@ test('threads lost too often are fatal', async (t) => {
   assert.equal(((await fatal) as Error & { code: string }).code, 'THREAD_LOST');
 });
 
-test('a thread that is stuck is replaced', async (t) => {
-  const { probe, nextLoss } = await setup(t, quickStall);
+test('a thread that is stuck is replaced, and the actor that held it is named', async (t) => {
+  const { probe, nextLoss, nextLog } = await setup(t, quickStall);
   probe('a').tell({ kind: 'block' });
+  assert.equal((await nextLog('a thread takes no turns and does not answer')).actor, 'probe/a');
   const loss = await nextLoss();
   assert.equal(loss.role, 'actors');
+  assert.match(loss.reason, /in a slice of probe\/a$/);
   assert.deepEqual(await probe('a').ask({ kind: 'values' }, { timeoutMs }), []);
 });
 

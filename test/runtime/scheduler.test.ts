@@ -3,11 +3,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import type { ActorAddress } from '../../runtime/index.ts';
 import { type Schedulable, Scheduler, type Slice, schedulerDefaults } from '../../runtime/scheduler.ts';
 import { VirtualClock, VirtualExecutor } from '../../runtime/virtual-seams.ts';
 
 /** Handles messages that take a fixed time each. */
 class Worker implements Schedulable {
+  readonly address: ActorAddress;
+  readonly place = 0;
   readonly isInteractive: boolean;
   isQueued = false;
   debtUs = 0;
@@ -22,6 +25,7 @@ class Worker implements Schedulable {
   constructor(clock: VirtualClock, messageMs: number, waiting = Number.POSITIVE_INFINITY, isInteractive = false) {
     this.clock = clock;
     this.messageMs = messageMs;
+    this.address = { kind: 'worker', key: String(messageMs) };
     this.waiting = waiting;
     this.isInteractive = isInteractive;
   }
@@ -36,10 +40,6 @@ class Worker implements Schedulable {
       if (slice.isSpent()) break;
     }
     return this.waiting > 0;
-  }
-
-  describe(): Record<string, unknown> {
-    return { kind: 'worker', key: String(this.messageMs) };
   }
 }
 
@@ -132,7 +132,8 @@ test('what a slice asks for at the end of its turn is done then, without another
     isQueued: false,
     debtUs: 0,
     busyUs: 0,
-    describe: () => ({}),
+    address: { kind: 'worker', key: 'a' },
+    place: 0,
     runSlice: () => {
       scheduler.requestTurn();
       return false;
