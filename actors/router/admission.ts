@@ -2,6 +2,7 @@
 // that order, because only the last one takes note of the asking. What may not be sent waits where it is. Also keeps
 // each lane's policy the one of the destination's newest configuration.
 
+import type { ActorLog } from '../../runtime/index.ts';
 import type { Environment } from '../environment.ts';
 import type { WorkspaceIndex } from '../services/workspace.ts';
 import { type BreakerPolicy, breakerPolicyOf } from './breaker.ts';
@@ -18,10 +19,12 @@ export class Admission {
   readonly #breaker: BreakerPolicy;
   readonly #environment: Environment;
   readonly #shares: number;
+  readonly #log: ActorLog;
   readonly #policies = new WeakMap<JobLane, WorkspaceIndex>();
 
   /** `shares`: how many actors send to one destination. */
-  constructor(environment: Environment, shares: number) {
+  constructor(environment: Environment, shares: number, log: ActorLog) {
+    this.#log = log;
     this.#breaker = breakerPolicyOf(environment.settings);
     this.#environment = environment;
     this.#shares = shares;
@@ -86,6 +89,11 @@ export class Admission {
 
   #policyOf(destinationId: string): LanePolicy {
     const { settings, workspace } = this.#environment;
-    return lanePolicyOf(settings, workspace.current.destinationById(destinationId), this.#shares);
+    const policy = lanePolicyOf(settings, workspace.current.destinationById(destinationId), this.#shares);
+    const { problems } = policy;
+    if (problems.length > 0) {
+      this.#log.warn({ destinationId, problems }, 'a part of the destination’s configuration does not count');
+    }
+    return policy;
   }
 }

@@ -36,6 +36,10 @@ export interface DeliveryOutcome {
   response: string;
   contentType: string;
   retryAfterMs: number | undefined;
+  /** Of the answer, lower case; absent when there was none. */
+  headers?: OutboundResponse['headers'];
+  /** A rule decided what it counts as, and why (response-rules.ts). */
+  rule?: string;
   /** Where it ended; default: at the destination. */
   stage?: 'router_dest_transformer';
   /** It says nothing about the job, which is tried again however often it was. */
@@ -185,6 +189,7 @@ function readOutcome(outcome: OutboundOutcome, keepsAnswer: boolean, nowMs: numb
     response: isSuccess(response.status) && !keepsAnswer ? '' : textOf(response),
     contentType: response.contentType ?? '',
     retryAfterMs: parseRetryAfter(response.retryAfter, nowMs),
+    headers: response.headers,
   };
 }
 

@@ -7,6 +7,8 @@ import type { DestinationConfig } from '../services/workspace.ts';
 import { type Batching, batchingOf } from './batching.ts';
 import { booleanOf, numberOf, recordOf } from './config-values.ts';
 import { type OrderingPolicy, strictOrdering } from './ordering.ts';
+import { responseRuleTables } from './response-rule-tables.ts';
+import { type RuleSet, readRules, ruleSetOf } from './response-rules.ts';
 import type { RetryPolicy } from './retry.ts';
 import { signingKeysOf } from './signature.ts';
 import type { ThrottlePolicy } from './throttle.ts';
@@ -29,6 +31,10 @@ export interface LanePolicy {
   readonly requestsInFlightMax: number;
   readonly bytesInFlightMax: number;
   readonly signingKeys: readonly Buffer[];
+  /** Undefined: the code of an answer decides. */
+  readonly rules: RuleSet | undefined;
+  /** What does not count in the destination's configuration, and why. */
+  readonly problems: readonly string[];
 }
 
 /** `shares`: how many actors send to this destination; each gets its part of the limits. */
@@ -41,6 +47,9 @@ export function lanePolicyOf(
   const config = destination?.config ?? {};
   const own = recordOf(config.delivery);
   const retry = retryOf(settings, own, router.retryWindowMs);
+  const type = destination?.destinationDefinition.name.toUpperCase() ?? '';
+  const given = readRules(config.responseRules);
+  const rules = [...given.rules, ...(responseRuleTables[type] ?? [])];
   const inFlight = numberOf(own.requestsInFlightMax, router.requestsInFlightMax, 1);
   return {
     destination,
@@ -59,6 +68,8 @@ export function lanePolicyOf(
     requestsInFlightMax: Math.max(1, Math.floor(inFlight / shares)),
     bytesInFlightMax: Math.max(1, numberOf(own.bytesInFlightMax, router.bytesInFlightMax, 1) / shares),
     signingKeys: destination === undefined ? [] : signingKeysOf(destination),
+    rules: rules.length === 0 ? undefined : ruleSetOf(rules),
+    problems: given.problems,
   };
 }
 

@@ -157,6 +157,7 @@ function responseJson(routed: RoutedJob, outcome: DeliveryOutcome, reason: strin
     'content-type': outcome.contentType,
     routerSubStage: outcome.stage ?? 'router_dest_delivery',
     payloadStage: outcome.stage === undefined ? 'delivery' : 'router_input',
+    ...(outcome.rule === undefined ? {} : { rule: outcome.rule }),
     ...(reason === undefined ? {} : { reason }),
   });
 }

@@ -65,7 +65,7 @@ export class Router {
     this.#watch = new DestinationWatch(context, telemetry.metrics);
     this.#metrics = new DeliveryMetrics(environment);
     this.#wakes = new WakeTimers(context, settings.router.idleMs);
-    this.#admission = new Admission(environment, shares);
+    this.#admission = new Admission(environment, shares, context.log);
     const sender = new Sender({
       delivery,
       tracing: telemetry.tracing,

@@ -7,6 +7,7 @@ import type { BatchVerdict } from '../destinations/destination.ts';
 import type { Batching } from './batching.ts';
 import { isDown } from './breaker.ts';
 import type { Delivery, DeliveryOutcome, DeliveryRequest } from './delivery.ts';
+import { codeBy, matchRule } from './response-rules.ts';
 import { judge, type Verdict } from './retry.ts';
 import { idempotencyKey, type JobLane, type RoutedJob, type Settled, settledBy } from './routed-job.ts';
 
@@ -106,10 +107,11 @@ export class Sender {
     });
   }
 
-  #complete(lane: JobLane, attempts: readonly Attempt[], outcome: DeliveryOutcome): void {
+  #complete(lane: JobLane, attempts: readonly Attempt[], given: DeliveryOutcome): void {
     const { clock, onCompleted, onBreaker } = this.#options;
     const nowMs = clock.nowMs();
     this.#requests -= 1;
+    const outcome = byRules(lane, given);
     this.#judgeAll(lane, attempts, outcome, nowMs);
     lane.throttle?.ended(outcome.code, nowMs);
     const change = lane.breaker.ended(isDown(outcome.code), nowMs);
@@ -172,7 +174,7 @@ function requestOf(routed: RoutedJob, lane: JobLane): DeliveryRequest {
     request: request ?? noRequest,
     body: job.payload,
     jobs: 1,
-    keepsAnswer: false,
+    keepsAnswer: lane.policy.rules?.readsSuccess === true,
     idempotencyKey: idempotencyKey(job, lane.encodedId, parameters?.copy),
     traceparent: parameters?.traceparent,
     signingKeys: lane.policy.signingKeys,
@@ -214,6 +216,19 @@ function memberOutcome(outcome: DeliveryOutcome, told: BatchVerdict): DeliveryOu
   if (told.kind !== 'ended') return undefined;
   const text = told.reason ?? outcome.response;
   return { ...outcome, code: told.code, response: text.slice(0, sharedAnswerCharactersMax) };
+}
+
+/** What the answer counts as by the rules of the destination. */
+function byRules({ policy: { rules } }: JobLane, outcome: DeliveryOutcome): DeliveryOutcome {
+  const { code, response: text, headers } = outcome;
+  if (rules === undefined || headers === undefined) return outcome;
+  const rule = matchRule(rules, { code, text, headers });
+  if (rule === undefined) return outcome;
+  return {
+    ...outcome,
+    code: codeBy(rule, code),
+    rule: `${code} counts as ${rule.outcome}: ${rule.reason ?? 'by rule'}`,
+  };
 }
 
 function spanEnd({ code }: DeliveryOutcome): Parameters<SpanHandle['end']>[0] {

@@ -36,7 +36,10 @@ test('a destination stays refused until its source is changed or gone', () => {
   const refused = new RefusedDestinations(noTransformer);
   const bad = destinations.slice(1, 2);
   refused.replace([makeSource('s1', bad), makeSource('s2', bad)], 0);
-  assert.deepEqual(refused.apply({ sources: [makeSource('s1', destinations.slice(0, 1))], removedSourceIds: [] }, 1), []);
+  assert.deepEqual(
+    refused.apply({ sources: [makeSource('s1', destinations.slice(0, 1))], removedSourceIds: [] }, 1),
+    [],
+  );
   assert.equal(refused.list().length, 1);
   refused.apply({ sources: [], removedSourceIds: ['s2'] }, 2);
   assert.deepEqual(refused.list(), []);
