@@ -8,7 +8,7 @@ import { routerDefinition } from './router/router-actor.ts';
 import { leaseKind, storageKind } from './storage/contract.ts';
 import { leaseDefinition } from './storage/lease-actor.ts';
 import { storageDefinition } from './storage/storage-actor.ts';
-import { transformationKind } from './transformations/contract.ts';
+import { suspectKind, transformationKind } from './transformations/contract.ts';
 import { transformationDefinition } from './transformations/transformation-actor.ts';
 
 /** Roles of the threads: see design section 7.1. */
@@ -19,6 +19,7 @@ export const roles: Readonly<Record<string, string>> = {
   processor: 'actors',
   router: 'actors',
   [transformationKind]: 'sandbox',
+  [suspectKind]: 'suspects',
 };
 
 /** The definitions a thread of `role` hosts. */
@@ -29,7 +30,9 @@ export function definitionsFor(role: string, environment: Environment): ActorDef
     case 'actors':
       return [processorDefinition(environment), routerDefinition(environment)];
     case 'sandbox':
-      return [transformationDefinition(environment)];
+      return [transformationDefinition(environment, transformationKind)];
+    case 'suspects':
+      return [transformationDefinition(environment, suspectKind)];
     default:
       return [];
   }

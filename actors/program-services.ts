@@ -141,7 +141,9 @@ export class ProgramServices {
   /** Their threads are needed from the first transformation on, and nobody waits for them. */
   #startSandboxes(sources: readonly SourceConfig[]): void {
     const areNeeded = sources.some(({ transformationSetup }) => transformationSetup !== undefined);
-    if (areNeeded) void this.#runtime?.startGroup('sandbox');
+    if (!areNeeded) return;
+    void this.#runtime?.startGroup('sandbox');
+    void this.#runtime?.startGroup('suspects');
   }
 
   /** First step of the drain: nothing new comes from outside. */

@@ -199,6 +199,7 @@ class RunningProgram implements Program {
       groups: [
         { role: 'actors', count: settings.threads.actors },
         { role: 'sandbox', count: settings.transformations.threads, deferred: true, expendable: true },
+        { role: 'suspects', count: 1, deferred: true, expendable: true },
         { role: 'storage', count: 1, drainOnly: true },
       ],
       roles,

@@ -17,4 +17,5 @@ export * from './port-link.ts';
 export * from './postgres.ts';
 export * from './postgres-check.ts';
 export * from './redis.ts';
+export * from './thread-cpu.ts';
 export * from './worker-entry.ts';

@@ -45,6 +45,8 @@ export interface TransformAsk {
   attempt: number;
   /** Times its thread was lost under it, while nothing else was asked with it. */
   losses: number;
+  /** A thread was lost under it: it is asked where no neighbour's events can be lost with it. */
+  isSuspect: boolean;
 }
 
 export interface TransformAnswered {

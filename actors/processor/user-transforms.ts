@@ -2,12 +2,14 @@
 // want it, and knows when all of them are. The slice then goes through the pipeline as one, so commits stay in order.
 //
 // Per slice: gathered → asked, by transformation in chunks → answered, with every event's outcome. What is not answered
-// is asked again: events that were told to wait, and all of a chunk whose thread was lost. The second go one by one,
-// so that code that takes its thread down fails alone; it is then left in peace for a growing time.
+// is asked again: events that were told to wait, those of a transformation that became a suspect, and all of a chunk
+// whose thread was lost. The last go one by one among the suspects, so that code that takes its thread down fails alone;
+// it is then left in peace for a growing time.
 
 import type { ActorContext } from '../../runtime/index.ts';
 import {
   failed,
+  suspectKind,
   type TransformChunk,
   type TransformPing,
   type TransformReply,
@@ -33,6 +35,8 @@ const suspectMsMax = 5_000;
 /** How long a transformation that took its thread down is left in peace; doubles each time. */
 const banMsMin = 60_000;
 const banMsMax = 3_600_000;
+/** How long a transformation stays among the suspects; then it is asked about beside the others again. */
+const suspicionMs = 600_000;
 
 export class UserTransforms {
   readonly answers: TransformAnswers = new WeakMap();
@@ -44,6 +48,8 @@ export class UserTransforms {
   #timers = 0;
   /** By transformation, for as long as this actor lives. */
   readonly #bans = new Map<string, { untilMs: number; ms: number }>();
+  /** By transformation: until when it is asked among the suspects. */
+  readonly #suspects = new Map<string, number>();
 
   constructor(context: ActorContext<ProcessorMessage>, whilePaused: 'wait' | 'fail') {
     this.#context = context;
@@ -72,14 +78,18 @@ export class UserTransforms {
     this.#unanswered = 0;
   }
 
-  #takeReply(ask: TransformAsk, { outcomes, retryMs }: TransformReply): void {
+  #takeReply(ask: TransformAsk, { outcomes, retryMs, isSuspect }: TransformReply): void {
+    if (isSuspect) this.#suspects.set(ask.transformation.key, this.#context.clock.monotonicMs() + suspicionMs);
     const left: TransformEntry[] = [];
     for (const [index, entry] of ask.entries.entries()) {
       const outcome = outcomes[index];
       if (outcome === null || outcome === undefined) left.push(entry);
       else this.#answer(entry, outcome);
     }
-    if (left.length > 0) this.#sendLater({ ...ask, entries: left, attempt: 0 }, Math.max(retryMs, 1));
+    if (left.length === 0) return;
+    const again = { ...ask, entries: left, attempt: 0 };
+    if (isSuspect) this.#send(again);
+    else this.#sendLater(again, Math.max(retryMs, 1));
   }
 
   #askAgain(ask: TransformAsk, askedAtMs: number, error: Error): void {
@@ -99,7 +109,7 @@ export class UserTransforms {
     else {
       for (const entry of ask.entries) {
         const suspectMs = delayMs + this.#context.random.integer(suspectMsMax);
-        this.#sendLater({ ...ask, entries: [entry], attempt, losses }, suspectMs);
+        this.#sendLater({ ...ask, entries: [entry], attempt, losses, isSuspect: true }, suspectMs);
       }
     }
   }
@@ -126,7 +136,8 @@ export class UserTransforms {
     const { key, program } = ask.transformation;
     const chunk: TransformChunk = { kind: 'transformChunk', program, items: ask.entries.map(({ item }) => item) };
     const { clock } = this.#context;
-    const actor = this.#context.ref<TransformChunk | TransformPing>(transformationKind, key);
+    const kind = ask.isSuspect || this.#isSuspect(key) ? suspectKind : transformationKind;
+    const actor = this.#context.ref<TransformChunk | TransformPing>(kind, key);
     let askedAtMs = Number.POSITIVE_INFINITY;
     const askNow = (): Promise<TransformReply> => {
       askedAtMs = clock.monotonicMs();
@@ -135,6 +146,14 @@ export class UserTransforms {
     const reply =
       ask.attempt === 0 ? askNow() : actor.ask({ kind: 'transformPing' }, { timeoutMs: askTimeoutMs }).then(askNow);
     this.#context.pipeToSelf(reply, (outcome) => ({ kind: 'transformAnswered', ask, askedAtMs, outcome }));
+  }
+
+  #isSuspect(key: string): boolean {
+    const untilMs = this.#suspects.get(key);
+    if (untilMs === undefined) return false;
+    if (untilMs > this.#context.clock.monotonicMs()) return true;
+    this.#suspects.delete(key);
+    return false;
   }
 
   #ban(key: string): void {
@@ -166,7 +185,8 @@ export class UserTransforms {
         group !== undefined &&
         (group.ask.entries.length >= chunkItemsMax || group.characters + size > chunkCharactersMax);
       if (group === undefined || isFull) {
-        group = { ask: { slice: this.#slice, transformation, entries: [], attempt: 0, losses: 0 }, characters: 0 };
+        const ask = { slice: this.#slice, transformation, entries: [], attempt: 0, losses: 0, isSuspect: false };
+        group = { ask, characters: 0 };
         asks.push(group.ask);
         open.set(transformation.key, group);
       }

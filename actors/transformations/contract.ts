@@ -1,7 +1,9 @@
 // What is asked of a transformation: some events of one destination, and the customer's program to run them through.
 // Events travel as JSON text, because that is what sandboxes and the remote service take and give.
 
+/** Transformations that behave share their threads; those that do not have others (transformation.ts). */
 export const transformationKind = 'transformation';
+export const suspectKind = 'transformation-suspect';
 
 export interface TransformationLibrary {
   /** What code imports it by; '' until the code store has told. */
@@ -57,6 +59,8 @@ export interface TransformReply {
   /** In the order of the items; null: not yet, ask again after `retryMs`. */
   outcomes: (TransformOutcome | null)[];
   retryMs: number;
+  /** What is left, and all that comes for a while, is to be asked of `suspectKind`. */
+  isSuspect: boolean;
 }
 
 /** Codes as in spec/transformer-and-clients.md section 2. */

@@ -5,19 +5,13 @@
 // A call: called → answered at once, or pending → settled by a turn of promises → answered. Limits hit while several
 // calls are pending end all of them, marked as shared.
 
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import type {
-  QuickJSContext,
-  QuickJSHandle,
-  QuickJSRuntime,
-  QuickJSSyncVariant,
-  QuickJSWASMModule,
-} from 'quickjs-emscripten-core';
+import type { QuickJSContext, QuickJSHandle, QuickJSRuntime, QuickJSWASMModule } from 'quickjs-emscripten-core';
 import type { TransformItem } from './contract.ts';
-import { readAnswer } from './sandbox-answer.ts';
+import { newQuickJs } from './quickjs-module.ts';
+import { readAnswer, readAnswers } from './sandbox-answer.ts';
 import {
   type LimitHit,
+  type ManyResult,
   ProgramError,
   type Sandbox,
   type SandboxEngine,
@@ -30,36 +24,10 @@ import { preludeSource } from './sandbox-prelude.ts';
 
 /** More and a script that recurses overflows the host's stack before its own. */
 const stackBytesMax = 256 * 1024;
-/** Code is loaded once, and the first of a thread is loaded while WebAssembly itself is still being compiled. */
-const loadMsMax = 1_000;
-const wasmPackage = '@jitl/quickjs-wasmfile-release-sync';
-
-/** Of every Node; only the types of browsers describe it. */
-declare const WebAssembly: { compile(bytes: Uint8Array): Promise<never> };
-
-let instances: Promise<() => Promise<QuickJSWASMModule>> | undefined;
-
-/** Compiled once per thread, instantiated per program. */
-async function loadQuickJs(): Promise<() => Promise<QuickJSWASMModule>> {
-  const [core, variant] = await Promise.all([
-    import('quickjs-emscripten-core'),
-    import('@jitl/quickjs-wasmfile-release-sync'),
-  ]);
-  const file = createRequire(import.meta.url).resolve(`${wasmPackage}/wasm`);
-  const wasmModule = await WebAssembly.compile(new Uint8Array(await readFile(file)));
-  // Under its types the package is CommonJS, whose default export is one level deeper than where Node finds it.
-  const found = variant.default;
-  const base = ('default' in found ? found.default : found) as QuickJSSyncVariant;
-  const compiled = core.newVariant(base, { wasmModule });
-  return () => core.newQuickJSWASMModuleFromVariant(compiled);
-}
-
 export const quickJsEngine: SandboxEngine = {
   name: 'quickjs',
   async open(program, limits, host) {
-    instances ??= loadQuickJs();
-    const instance = await (await instances)();
-    return new QuickJsSandbox(instance, program, limits, host);
+    return new QuickJsSandbox(await newQuickJs(), program, limits, host);
   },
 };
 
@@ -78,8 +46,15 @@ class QuickJsSandbox implements Sandbox {
   readonly #context: QuickJSContext;
   readonly #run: QuickJSHandle;
   readonly #describe: QuickJSHandle;
+  readonly #runEvents: QuickJSHandle;
+  readonly #takeAnswers: QuickJSHandle;
   readonly #pending = new Set<PendingCall>();
   #deadlineMs = 0;
+  #cpuMsMax = 0;
+  #cpuBeganMs = 0;
+  #wallEndMs = 0;
+  /** The interpreter was told to stop; what it gives after that means nothing. */
+  #isInterrupted = false;
   #logLengthLeft = 0;
   /** Answers of the host that code still waits for. */
   #outstanding = 0;
@@ -91,7 +66,10 @@ class QuickJsSandbox implements Sandbox {
     this.#runtime = instance.newRuntime();
     this.#runtime.setMemoryLimit(limits.memoryBytes);
     this.#runtime.setMaxStackSize(stackBytesMax);
-    this.#runtime.setInterruptHandler(() => host.monotonicMs() > this.#deadlineMs);
+    this.#runtime.setInterruptHandler(() => {
+      this.#isInterrupted ||= this.#isOverdue();
+      return this.#isInterrupted;
+    });
     this.#runtime.setModuleLoader((name) => {
       const code = program.libraries.get(name);
       return code ?? { error: new Error(`there is no library ${JSON.stringify(name)}`) };
@@ -101,6 +79,8 @@ class QuickJsSandbox implements Sandbox {
     this.#describe = this.#context.getProp(prelude, 'describe');
     this.mode = this.#load(prelude, program);
     this.#run = this.#context.getProp(prelude, this.mode === 'event' ? 'runEvent' : 'runBatch');
+    this.#runEvents = this.#context.getProp(prelude, 'runEvents');
+    this.#takeAnswers = this.#context.getProp(prelude, 'takeAnswers');
     prelude.dispose();
   }
 
@@ -109,27 +89,62 @@ class QuickJsSandbox implements Sandbox {
   }
 
   call(items: readonly TransformItem[]): SandboxResult | Promise<SandboxResult> {
-    const context = this.#context;
-    const texts =
-      this.mode === 'event'
-        ? [items[0]?.event ?? '', items[0]?.metadata ?? '']
-        : [`[${items.map(({ event }) => event).join(',')}]`, `[${items.map(({ metadata }) => metadata).join(',')}]`];
+    const texts = this.mode === 'event' ? [items[0]?.event ?? '', items[0]?.metadata ?? ''] : listsOf(items);
     this.#begin();
     try {
-      const handles = texts.map((text) => context.newString(text));
-      const result = context.callFunction(this.#run, context.undefined, ...handles);
-      for (const handle of handles) handle.dispose();
-      if (result.error !== undefined) return this.#spend(items, this.#limitOf(result.error));
-      if (context.typeof(result.value) === 'string') {
-        const text = context.getString(result.value);
-        result.value.dispose();
-        return this.#answered(items, text);
-      }
-      return this.#wait(items, result.value);
+      const answer = this.#enter(this.#run, texts);
+      if (typeof answer === 'string') return this.#answered(items, answer);
+      return answer.hit === undefined ? this.#wait(items, answer.promise) : this.#spend(items, answer.hit);
     } catch {
       // What the host throws amid a call leaves the interpreter in a state nobody knows.
       return this.#spend(items, 'crash');
     }
+  }
+
+  callMany(items: readonly TransformItem[], cpuMs: number): ManyResult {
+    this.#begin(cpuMs, items.length);
+    const all = ({ outcomes, hit }: SandboxResult): ManyResult => ({ outcomes, hit, waiting: undefined });
+    try {
+      const answer = this.#enter(this.#runEvents, listsOf(items));
+      if (typeof answer === 'string') return this.#manyAnswered(items, answer);
+      if (answer.hit !== undefined) return all(this.#spend(items, answer.hit));
+      const before = this.#enter(this.#takeAnswers, []);
+      const outcomes = typeof before === 'string' ? readAnswers(before) : [];
+      const waiting = this.#wait(items.slice(outcomes.length, outcomes.length + 1), answer.promise);
+      return { outcomes, hit: undefined, waiting: Promise.resolve(waiting) };
+    } catch {
+      return all(this.#spend(items, 'crash'));
+    }
+  }
+
+  /** A limit that was hit amid them: what came before it counts, and whoever comes next is called anew. */
+  #manyAnswered(items: readonly TransformItem[], text: string): ManyResult {
+    const outcomes = readAnswers(text);
+    const spender = outcomes.findIndex(
+      ({ failure }) => failure !== undefined && spendingLimit(failure.reason) !== undefined,
+    );
+    if (spender < 0) return { outcomes, hit: undefined, waiting: undefined };
+    const hit = spendingLimit(outcomes[spender]?.failure?.reason ?? '') ?? 'crash';
+    const spent = this.#spend(items, hit);
+    if (spender === 0) return { outcomes: spent.outcomes, hit, waiting: undefined };
+    return { outcomes: outcomes.slice(0, spender), hit: undefined, waiting: undefined };
+  }
+
+  /** The text it gives; otherwise its promise, or the limit that it hit. */
+  #enter(
+    entry: QuickJSHandle,
+    texts: readonly string[],
+  ): string | { hit: undefined; promise: QuickJSHandle } | { hit: LimitHit } {
+    const context = this.#context;
+    const handles = texts.map((text) => context.newString(text));
+    const result = context.callFunction(entry, context.undefined, ...handles);
+    for (const handle of handles) handle.dispose();
+    if (result.error !== undefined) return { hit: this.#limitOf(result.error) };
+    if (this.#isInterrupted) return { hit: 'cpu' };
+    if (context.typeof(result.value) !== 'string') return { hit: undefined, promise: result.value };
+    const text = context.getString(result.value);
+    result.value.dispose();
+    return text;
   }
 
   /** Nothing is freed object by object: an interpreter that was stopped amid its work refuses that. All goes at once. */
@@ -138,9 +153,29 @@ class QuickJsSandbox implements Sandbox {
     for (const call of [...this.#pending]) this.#finish(call, this.#limited(call.items, 'crash', false));
   }
 
-  #begin(cpuMs = this.#limits.cpuMs): void {
-    this.#deadlineMs = this.#host.monotonicMs() + cpuMs;
-    this.#logLengthLeft = this.#limits.logLength;
+  #begin(cpuMs = this.#limits.cpuMs, events = 1): void {
+    this.#limitCpu(cpuMs);
+    this.#logLengthLeft = this.#limits.logLength * events;
+  }
+
+  #limitCpu(cpuMs: number): void {
+    const nowMs = this.#host.monotonicMs();
+    this.#deadlineMs = nowMs + cpuMs;
+    this.#cpuMsMax = cpuMs;
+    this.#isInterrupted = false;
+    this.#cpuBeganMs = this.#host.cpuMs?.() ?? 0;
+    this.#wallEndMs = nowMs + Math.max(cpuMs, this.#limits.wallMs);
+  }
+
+  /** Time by the wall may be the neighbours': what it has not computed itself it may still compute. */
+  #isOverdue(): boolean {
+    const nowMs = this.#host.monotonicMs();
+    if (nowMs <= this.#deadlineMs) return false;
+    const computedMs = this.#host.cpuMs?.();
+    if (computedMs === undefined || nowMs > this.#wallEndMs) return true;
+    const leftMs = this.#cpuMsMax - (computedMs - this.#cpuBeganMs);
+    if (leftMs > 0) this.#deadlineMs = nowMs + leftMs;
+    return leftMs <= 0;
   }
 
   #openPrelude(program: SandboxProgram): QuickJSHandle {
@@ -163,7 +198,7 @@ class QuickJsSandbox implements Sandbox {
 
   #load(prelude: QuickJSHandle, program: SandboxProgram): 'event' | 'batch' {
     const context = this.#context;
-    this.#begin(loadMsMax);
+    this.#begin(this.#limits.loadMs);
     const result = context.evalCode(program.code, program.name, { type: 'module' });
     if (result.error !== undefined) throw this.#programError(result.error);
     let exports = result.value;
@@ -194,7 +229,8 @@ class QuickJsSandbox implements Sandbox {
     const reason = text.error === undefined ? context.getString(text.value) : 'it took too long or too much memory';
     this.dispose();
     if (reason.startsWith('InternalError: interrupted')) {
-      return new ProgramError(`the code does not load: it computed for more than ${loadMsMax} ms`);
+      const { loadMs } = this.#limits;
+      return new ProgramError(`the code does not load: it computed for more than ${loadMs} ms`, undefined, true);
     }
     return new ProgramError(`the code does not load: ${reason}`);
   }
@@ -245,10 +281,10 @@ class QuickJsSandbox implements Sandbox {
 
   /** Runs the promises that can go on, and answers the calls that are settled by it. */
   #turn(): void {
-    this.#deadlineMs = this.#host.monotonicMs() + this.#limits.cpuMs;
+    this.#limitCpu(this.#limits.cpuMs);
     const jobs = this.#runtime.executePendingJobs();
-    if (jobs.error !== undefined) {
-      this.#endAll(this.#limitOf(jobs.error));
+    if (jobs.error !== undefined || this.#isInterrupted) {
+      this.#endAll(jobs.error === undefined ? 'cpu' : this.#limitOf(jobs.error));
       return;
     }
     for (const call of [...this.#pending]) {
@@ -291,9 +327,8 @@ class QuickJsSandbox implements Sandbox {
   }
 
   #answered(items: readonly TransformItem[], text: string): SandboxResult {
-    // Both can be caught by code; what it has done by then is unknown.
-    if (text.startsWith('InternalError: out of memory', 1)) return this.#spend(items, 'memory');
-    if (text.startsWith('InternalError: interrupted', 1)) return this.#spend(items, 'cpu');
+    const hit = spendingLimit(text.slice(1));
+    if (hit !== undefined) return this.#spend(items, hit);
     return { outcomes: readAnswer(text, items.length), hit: undefined, shared: false };
   }
 
@@ -303,10 +338,20 @@ class QuickJsSandbox implements Sandbox {
   }
 
   #limitOf(error: QuickJSHandle): LimitHit {
-    if (this.#host.monotonicMs() > this.#deadlineMs) return 'cpu';
+    if (this.#isInterrupted) return 'cpu';
     const name: unknown = error.alive ? this.#context.dump(error) : undefined;
     return name === null || String(name).includes('memory') ? 'memory' : 'crash';
   }
+}
+
+/** Both can be caught by code; what it has done by then is unknown. */
+function spendingLimit(reason: string): LimitHit | undefined {
+  if (reason.startsWith('InternalError: out of memory')) return 'memory';
+  return reason.startsWith('InternalError: interrupted') ? 'cpu' : undefined;
+}
+
+function listsOf(items: readonly TransformItem[]): string[] {
+  return [`[${items.map(({ event }) => event).join(',')}]`, `[${items.map(({ metadata }) => metadata).join(',')}]`];
 }
 
 function limitText(hit: LimitHit, limits: SandboxLimits): string {

@@ -17,6 +17,14 @@ export function readAnswer(text: string, itemCount: number): TransformOutcome[] 
   }
 }
 
+const between = '\u001e';
+
+/** Of several events: as many as there are answers. */
+export function readAnswers(text: string): TransformOutcome[] {
+  if (text === '') return [];
+  return text.split(between).flatMap((answer) => readAnswer(answer, 1));
+}
+
 function readRows(text: string, itemCount: number): TransformOutcome[] {
   const outcomes = Array.from({ length: itemCount }, (): TransformOutcome => ({ outputs: [] }));
   const rows = parseRows(text);

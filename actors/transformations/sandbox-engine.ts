@@ -6,6 +6,8 @@ import type { TransformItem, TransformOutcome } from './contract.ts';
 export interface SandboxLimits {
   /** Of one call: CPU is what the code itself computes. */
   cpuMs: number;
+  /** Of the code while it is loaded. */
+  loadMs: number;
   /** Of one call, waiting for `fetch` included. */
   wallMs: number;
   memoryBytes: number;
@@ -25,6 +27,8 @@ export interface SandboxResponse {
 /** What code may do to the outside, and the time its limits are measured by. */
 export interface SandboxHost {
   monotonicMs(): number;
+  /** CPU time of this thread; undefined where nobody tells it, and time by the wall counts. */
+  cpuMs: (() => number) | undefined;
   /** Returns what cancels it. */
   after(ms: number, run: () => void): () => void;
   log(text: string): void;
@@ -51,6 +55,15 @@ export interface SandboxResult {
   shared: boolean;
 }
 
+/** What became of the first of several events; those that are not in it were not begun. */
+export interface ManyResult {
+  outcomes: TransformOutcome[];
+  /** Set: of all of them, and nobody knows whose fault it was. */
+  hit: LimitHit | undefined;
+  /** The event behind those in `outcomes` waits for something. */
+  waiting: Promise<SandboxResult> | undefined;
+}
+
 export interface Sandbox {
   /** `batch`: the code takes all events of a chunk at once. */
   readonly mode: 'event' | 'batch';
@@ -58,6 +71,8 @@ export interface Sandbox {
   readonly isSpent: boolean;
   /** One event, or in mode `batch` any number. At once unless the code waits for something. Never rejects. */
   call(items: readonly TransformItem[]): SandboxResult | Promise<SandboxResult>;
+  /** Mode `event`: several events in one crossing, which together may compute for `cpuMs`. Never throws. */
+  callMany(items: readonly TransformItem[], cpuMs: number): ManyResult;
   dispose(): void;
 }
 
@@ -66,10 +81,13 @@ export class ProgramError extends Error {
   override readonly name = 'ProgramError';
   /** Of the events' failure. */
   readonly code: number;
+  /** It was stopped while it was loaded: with more time it might have been. */
+  readonly isLimit: boolean;
 
-  constructor(message: string, code = 400) {
+  constructor(message: string, code = 400, isLimit = false) {
     super(message);
     this.code = code;
+    this.isLimit = isLimit;
   }
 }
 

@@ -3,7 +3,8 @@
 // It takes hold of the built-ins it needs before the customer's code can change them.
 //
 // An answer is a letter and a text: F nothing (filtered); O one event; J many, as [[item, event or null, reason]…];
-// E the failure of one event; B the failure of a whole batch.
+// E the failure of one event; B the failure of a whole batch. Those of several events are joined by a character that no
+// answer holds.
 
 /** A function expression: (host functions) → the entry points the engine calls. */
 export const preludeSource = `(function (hostLog, hostFetch, credentialsText, outputMax) {
@@ -11,6 +12,9 @@ export const preludeSource = `(function (hostLog, hostFetch, credentialsText, ou
   const { parse, stringify } = JSON;
   const { isArray } = Array;
   const { create, preventExtensions } = Object;
+  const { apply } = Reflect;
+  const joinAll = [].join;
+  const between = ['\\u001e'];
   const ErrorType = Error;
   const toText = String;
   const credentials = parse(credentialsText);
@@ -42,7 +46,7 @@ export const preludeSource = `(function (hostLog, hostFetch, credentialsText, ou
       text += kept;
     } catch { text = 'thrown: a value that cannot be shown'; }
     let short = '';
-    for (let at = 0; at < text.length && at < 2000; at += 1) short += text[at];
+    for (let at = 0; at < text.length && at < 2000; at += 1) short += text[at] === between[0] ? ' ' : text[at];
     return short;
   };
   const encode = (value) => {
@@ -107,6 +111,31 @@ export const preludeSource = `(function (hostLog, hostFetch, credentialsText, ou
       return isEvent(value) && typeof value.then === 'function' ? waitForEvent(value) : settleEvent(value);
     } catch (error) { return 'E' + describe(error); }
   };
+  let answers = [];
+  const takeAnswers = () => {
+    const text = apply(joinAll, answers, between);
+    answers = [];
+    return text;
+  };
+  // Ends at the first event that waits: those before it are in the answers, those behind it are not begun.
+  const runEvents = (eventsText, metadatasText) => {
+    const events = parse(eventsText);
+    let metadatas;
+    answers = [];
+    for (let at = 0; at < events.length; at += 1) {
+      const event = events[at];
+      const id = event.messageId;
+      const metadata = (of) => (isEvent(of) && of.messageId === id ? (metadatas ??= parse(metadatasText))[at] : {});
+      let answer;
+      try {
+        const value = run(event, metadata);
+        if (isEvent(value) && typeof value.then === 'function') return waitForEvent(value);
+        answer = settleEvent(value);
+      } catch (error) { answer = 'E' + describe(error); }
+      answers[at] = answer;
+    }
+    return takeAnswers();
+  };
   const settleBatch = (value, indexes) => {
     if (!isArray(value)) return 'Breturned events from transformBatch(events) are not an array';
     const rows = [];
@@ -142,5 +171,5 @@ export const preludeSource = `(function (hostLog, hostFetch, credentialsText, ou
     for (const type of [Object, Array, String, Number, Boolean, Function, Promise]) preventExtensions(type.prototype);
     return hasEvent ? 'event' : 'batch';
   };
-  return { load, runEvent, runBatch, describe };
+  return { load, runEvent, runEvents, takeAnswers, runBatch, describe };
 })`;

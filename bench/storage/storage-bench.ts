@@ -89,10 +89,14 @@ export class StorageBench {
     };
     const real = options.stages?.real ?? [];
     const replaced = (['processor', 'router'] as const).filter((kind) => !real.includes(kind));
-    const actorThreads = { role: 'actors', count: options.settings.threads.actors };
+    const isTransforming = options.stages?.workspace.sources.some((source) => source.transformationSetup !== undefined);
+    const threadGroups = [
+      { role: 'actors', count: options.settings.threads.actors },
+      ...(isTransforming === true ? ['sandbox', 'suspects'] : []).map((role) => ({ role, count: 1, expendable: true })),
+    ];
     const runtime = await startRuntime({
       entry: workerEntry('./stage-thread', import.meta.url),
-      groups: [...(real.length === 0 ? [] : [actorThreads]), { role: 'storage', count: 1, drainOnly: true }],
+      groups: [...(real.length === 0 ? [] : threadGroups), { role: 'storage', count: 1, drainOnly: true }],
       roles: { ...roles, ...Object.fromEntries(replaced.map((kind) => [kind, 'main'])) },
       threadData,
       definitions: replaced.map((kind) => consumerDefinition(kind === 'processor' ? 'gw' : 'rt', consumers)),

@@ -95,7 +95,8 @@ export async function openGround(
     startBench: (changes = {}) =>
       StorageBench.start(cleanup, {
         address,
-        settings: settingsWith(changes.flags ?? []),
+        // Frames are stored again and again with the message ids they have: deduplicated, nothing would be processed.
+        settings: settingsWith([...(changes.flags ?? []), '--dedup.enabled=false']),
         partitions: changes.partitions ?? options.partitions,
         ...(changes.stages === undefined ? {} : { stages: changes.stages }),
       }),

@@ -9,9 +9,11 @@ import type {
   SandboxProgram,
   SandboxResult,
 } from '../../actors/transformations/sandbox-engine.ts';
+import { threadCpuClock } from '../../transport/index.ts';
 
 export const testLimits: SandboxLimits = {
   cpuMs: 150,
+  loadMs: 1_000,
   wallMs: 5_000,
   memoryBytes: 16 * 1024 * 1024,
   outputLength: 100_000,
@@ -28,6 +30,7 @@ export function openSandbox(engine: SandboxEngine, code: string, options: Sandbo
   const { name = 'mask email', libraries = new Map(), credentials = {}, limits, fetch, logs = [] } = options;
   const host: SandboxHost = {
     monotonicMs: () => performance.now(),
+    cpuMs: threadCpuClock(),
     after: (ms, run) => {
       const timer = setTimeout(run, ms);
       return () => clearTimeout(timer);

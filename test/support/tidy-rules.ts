@@ -56,7 +56,7 @@ const thirdParties: readonly { package: RegExp; allowed: RegExp }[] = [
   { package: /^yaml$/, allowed: /^(?:runtime\/config[a-z-]*|actors\/[a-z-]+|actors\/services\/[a-z-]+)\.ts$/ },
   {
     package: /^(?:quickjs-emscripten-core|@jitl\/quickjs-wasmfile-release-sync)$/,
-    allowed: /^actors\/transformations\/quickjs-engine\.ts$/,
+    allowed: /^actors\/transformations\/quickjs-(?:engine|module)\.ts$/,
   },
   { package: /^zod$/, allowed: /^actors\/services\/[a-z-]+\.ts$/ },
 ];
