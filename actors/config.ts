@@ -8,6 +8,7 @@ import { parseProxies, trustedProxiesExpected } from './gateway/client-address.t
 import { parseSplits, splitsExpected } from './isolation.ts';
 import { dedupSettings } from './settings/dedup.ts';
 import { egressSettings } from './settings/egress.ts';
+import { enrichmentSettings } from './settings/enrichment.ts';
 import { gatewaySettings, httpSettings } from './settings/gateway.ts';
 import {
   archivalSettings,
@@ -56,6 +57,7 @@ export const settingsSchema = defineConfig(
     storage: storageSettings,
     processor: processorSettings,
     dedup: dedupSettings,
+    enrichment: enrichmentSettings,
     router: routerSettings,
     transformations: transformationSettings,
     reporting: reportingSettings,

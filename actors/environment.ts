@@ -4,6 +4,7 @@ import type { Telemetry } from '../runtime/index.ts';
 import type { PostgresAddress } from '../transport/index.ts';
 import type { Settings } from './config.ts';
 import type { ControlsHolder } from './controls/contract.ts';
+import type { Enrichers } from './processor/contract.ts';
 import type { TapFactory } from './processor/stage.ts';
 import type { DeliveryObserver } from './reporting/contract.ts';
 import type { WorkspaceHolder } from './services/workspace.ts';
@@ -24,4 +25,6 @@ export interface Environment {
   readonly instanceId: string;
   /** Absent: nobody looks on. */
   readonly observers?: ThreadObservers;
+  /** Of threads that host processors, where settings ask for some. */
+  readonly enrichers?: Enrichers;
 }

@@ -48,6 +48,13 @@ export interface GatewayParameters {
   destination_id?: string;
   /** W3C trace context of the HTTP request's span. */
   traceparent?: string;
+  /** What an internal request has found out about the sender (spec/ingest.md 1.9). */
+  is_bot?: boolean;
+  bot_name?: string;
+  bot_url?: string;
+  /** `drop`, `flag`; anything else: nothing is done about it. */
+  bot_action?: string;
+  bot_is_invalid_browser?: boolean;
   /** Absent: it has not been given up before. */
   retry?: RetriedEvent;
 }

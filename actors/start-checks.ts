@@ -2,13 +2,14 @@
 // per problem and what to do about it, instead of half-way with the message of a library.
 
 import { randomBytes } from 'node:crypto';
-import { statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { mkdir, open, rm, statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { embeddedDataDirectory } from '../transport/index.ts';
 import { ballastPath } from './ballast.ts';
 import type { Settings } from './config.ts';
+import { plugInPaths } from './processor/enrichers.ts';
 
 /** `name`: what was looked at. */
 export type StartCheck = { name: string } & (
@@ -25,7 +26,7 @@ export async function runStartChecks(settings: Settings): Promise<StartCheck[]> 
   const folder = resolve(settings.data.dir);
   const folderCheck = await checkFolder(folder);
   const diskCheck = folderCheck.ok ? [await checkDisk(folder, settings)] : [];
-  const { gateway, admin, starter, workspace, backendConfig } = settings;
+  const { gateway, admin, starter, workspace, backendConfig, enrichment } = settings;
   const ports = [
     ...(settings.role === 'pipeline' ? [] : [gatewayPort(gateway)]),
     { what: 'admin', host: admin.host, port: admin.port, setting: 'admin.port (SLUICE_ADMIN_PORT)' },
@@ -34,13 +35,28 @@ export async function runStartChecks(settings: Settings): Promise<StartCheck[]> 
     const setting = 'starter.receiverPort (SLUICE_STARTER_RECEIVER_PORT)';
     ports.push({ what: 'starter receiver', host: '127.0.0.1', port: starter.receiverPort, setting });
   }
-  return [folderCheck, ...diskCheck, ...(await Promise.all(ports.map(checkPort)))];
+  const files = [enrichment.geoFile, ...plugInPaths(enrichment.plugIns)].filter((path) => path !== '');
+  return [folderCheck, ...diskCheck, ...files.map(checkFile), ...(await Promise.all(ports.map(checkPort)))];
 }
 
 /** Undefined when all is well, else the text for standard error. */
 export function formatStartProblems(checks: readonly StartCheck[]): string | undefined {
   const lines = checks.flatMap((check) => (check.ok ? [] : [`  - ${check.problem} ${check.fix}`]));
   return lines.length === 0 ? undefined : `Sluice cannot start:\n${lines.join('\n')}\n`;
+}
+
+/** Of enrichment: a thread that cannot load it would only tell when it is started. */
+function checkFile(path: string): StartCheck {
+  const file = resolve(path);
+  try {
+    accessSync(file, constants.R_OK);
+    return { name: 'enrichment', ok: true, text: `${file} is readable` };
+  } catch (error) {
+    const code = codeOf(error);
+    const fix =
+      'Correct enrichment.geoFile (SLUICE_ENRICHMENT_GEO_FILE) or enrichment.plugIns (SLUICE_ENRICHMENT_PLUG_INS).';
+    return { name: 'enrichment', ok: false, problem: `The file ${file} cannot be read (${code}).`, fix, code };
+  }
 }
 
 async function checkFolder(folder: string): Promise<StartCheck> {

@@ -3,6 +3,7 @@
 import { createMetrics, createTracing, realSeams, recordVitals, runThread } from '../runtime/index.ts';
 import { type Controls, ControlsHolder, controlsTopic } from './controls/contract.ts';
 import { definitionsFor } from './definitions.ts';
+import { loadEnrichers } from './processor/enrichers.ts';
 import { WorkspaceHolder, type WorkspaceMessage, workspaceTopic } from './services/workspace.ts';
 import type { ThreadData } from './thread-data.ts';
 import { threadObservers } from './thread-observers.ts';
@@ -30,7 +31,9 @@ runThread({
     controls.publish(decided);
     const telemetry = { metrics, tracing };
     const observers = threadObservers(workspace, settings);
-    return definitionsFor(thread.role, { settings, workspace, controls, postgres, instanceId, telemetry, observers });
+    const environment = { settings, workspace, controls, postgres, instanceId, telemetry, observers };
+    if (thread.role !== 'actors') return definitionsFor(thread.role, environment);
+    return definitionsFor(thread.role, { ...environment, enrichers: await loadEnrichers(settings.enrichment) });
   },
   onBroadcast(topic, value) {
     if (topic === workspaceTopic) workspace.take(value as WorkspaceMessage);

@@ -74,6 +74,10 @@ export class ControlsHolder {
     return this.#drains.length > 0;
   }
 
+  get hasDrains(): boolean {
+    return this.#drains.length > 0;
+  }
+
   isPaused(destinationId: string): boolean {
     return this.#paused.has(destinationId);
   }

@@ -6,6 +6,8 @@ import type { HandedJob, SessionMessage } from '../storage/partition-session.ts'
 import type { TransformItem, TransformReply } from '../transformations/contract.ts';
 import type { RouteTransformation } from './route-transformation.ts';
 
+export type { Enrichers } from './enrichers.ts';
+
 export const processorKind = 'processor';
 
 export type ProcessorMessage = SessionMessage | ContinueProcessing | SeenRead | TransformAnswered | TransformDue;

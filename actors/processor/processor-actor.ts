@@ -11,7 +11,7 @@ import { DedupMemory } from './dedup-memory.ts';
 import { Processor, type Shared } from './processor.ts';
 import { RouteTable } from './routes.ts';
 import { SourcePlans } from './source-plan.ts';
-import { processorStages } from './stages.ts';
+import { processorStages, type StageParts } from './stages.ts';
 import { processorTaps } from './taps.ts';
 
 const mailboxBytesMax = 64 * 1024 * 1024;
@@ -23,7 +23,7 @@ export function processorDefinition(environment: Environment): ActorDefinition<P
   const shared: Shared = {
     plans: new SourcePlans({
       routes: new RouteTable(settings.router, settings.transformer),
-      stages: processorStages(),
+      stages: processorStages(stageParts(environment)),
       taps: processorTaps(environment),
     }),
     budget: new BytesBudget(threadBytesMax),
@@ -49,6 +49,24 @@ export function processorDefinition(environment: Environment): ActorDefinition<P
       };
     },
   });
+}
+
+function stageParts({ settings, controls, enrichers, telemetry }: Environment): StageParts {
+  const failures = telemetry.metrics.counter(
+    'sluice_enricher_failures_total',
+    "Times an operator's own enricher threw; its event went on all the same",
+  );
+  const problems = telemetry.metrics.counter(
+    'sluice_tracking_plan_problems_total',
+    'Rules of tracking plans that cannot be checked; their events pass',
+  );
+  return {
+    settings,
+    controls,
+    enrichers: enrichers ?? { geo: undefined, plugIns: [] },
+    enricherFailed: () => failures.add(1),
+    planProblem: (sourceId) => problems.add(1, { source_id: sourceId }),
+  };
 }
 
 function tapFailureCounter({ telemetry }: Environment): () => void {

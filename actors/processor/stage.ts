@@ -1,7 +1,7 @@
 // The contract between the pipeline and what is done to an event on its way (stages) or only looks on (taps). Both are
 // worked out for a source once per configuration (source-plan.ts), so that what a source does not use costs nothing.
 
-import type { EventObject } from '../destinations/destination.ts';
+import { type EventObject, isObject } from '../destinations/destination.ts';
 import type { GatewayParameters, Job, QueueName } from '../job.ts';
 import type { ObservationCollector } from '../observations/contract.ts';
 import type { SourceConfig } from '../services/workspace.ts';
@@ -59,6 +59,16 @@ export class EventInHand {
 
   get source(): SourceConfig {
     return this.plan.source;
+  }
+
+  /** The event's `context`, for who is about to change it; made where there is none. */
+  contextToChange(): Record<string, unknown> {
+    this.rewritten();
+    const { context } = this.event;
+    if (isObject(context)) return context;
+    const made: Record<string, unknown> = {};
+    this.event.context = made;
+    return made;
   }
 
   /** To be called by who has changed anything in `event`: its bytes are then written anew. */

@@ -1,4 +1,5 @@
-// How keys of the control plane's shape are matched: apart from the shapes, because every one of them begins here.
+// How keys of the workspace's shape are read, whatever they hold: without regard to case, null as absent, unknown keys
+// left out.
 
 import { z } from 'zod';
 
@@ -19,3 +20,15 @@ export function keyed<Shape extends z.ZodRawShape>(shape: Shape) {
     return result;
   }, z.object(shape));
 }
+
+/** Absent and null mean the same in the shape. */
+export function orElse<Schema extends z.ZodType>(schema: Schema, fallback: () => z.output<Schema>) {
+  return schema.nullish().transform((value) => value ?? fallback());
+}
+
+export const optionalText = z
+  .string()
+  .nullish()
+  .transform((value) => value ?? undefined);
+export const onByDefault = orElse(z.boolean(), () => true);
+export const table = orElse(z.record(z.string(), z.unknown()), () => ({}));

@@ -10,7 +10,8 @@ const flag = z.boolean().nullish();
 
 const bucket = keyed({ type: z.string().nullish(), config: z.record(z.string(), z.unknown()).nullish() });
 
-export const observingSettingsShape = keyed({
+/** Keys of `settings`. */
+export const observingSettings = {
   dataRetention: keyed({
     disableReportingPii: flag,
     useSelfStorage: flag,
@@ -20,10 +21,12 @@ export const observingSettingsShape = keyed({
   eventAuditEnabled: flag,
   reporting: flag,
   trackedUsers: flag,
-}).nullish();
+};
+
+type Settings = { [Key in keyof typeof observingSettings]?: z.output<(typeof observingSettings)[Key]> | undefined };
 
 /** Undefined when the workspace says nothing about it, which most do. */
-export function observingOf(settings: z.output<typeof observingSettingsShape>): ObservingConfig | undefined {
+export function observingOf(settings: Settings | null | undefined): ObservingConfig | undefined {
   if (settings === null || settings === undefined) return undefined;
   const { dataRetention, eventAuditEnabled, reporting, trackedUsers } = settings;
   const archive = dataRetention?.storagePreferences?.gatewayDumps;

@@ -4,9 +4,12 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Limit } from './gcra.ts';
+import { sourceOptions, sourceOptionsOf, workspaceSettings } from './source-options.ts';
 import type { DestinationConfig, SourceConfig, TransformationConfig, TransformationSetup } from './workspace.ts';
-import { keyed } from './workspace-keys.ts';
-import { observingOf, observingSettingsShape } from './workspace-observing.ts';
+import { keyed, onByDefault, optionalText, orElse, table } from './workspace-keys.ts';
+import { observingOf } from './workspace-observing.ts';
+
+export { isTable } from './workspace-keys.ts';
 
 export interface WorkspaceFault {
   /** `sources[0].destinations[2].config`; '' for the file as a whole. */
@@ -65,14 +68,13 @@ export function readWorkspace(entry: WorkspaceEntry, faults: WorkspaceFault[]): 
       faults.push({ path: at, expected: 'the id of the workspace of its source', got: 'another id' });
     }
     const observing = observingOf(workspace.settings);
-    const own = withSetup(sourceOf(source, owner ?? '', workspace.rateLimit), workspace);
-    return { path, source: observing === undefined ? own : { ...own, observing } };
+    const own = {
+      ...sourceOf(source, owner ?? '', workspace.rateLimit),
+      ...sourceOptionsOf(source, workspace.settings),
+      ...(observing === undefined ? {} : { observing }),
+    };
+    return { path, source: withSetup(own, workspace) };
   });
-}
-
-/** Absent and null mean the same in the shape. */
-function orElse<Schema extends z.ZodType>(schema: Schema, fallback: () => z.output<Schema>) {
-  return schema.nullish().transform((value) => value ?? fallback());
 }
 
 const idText = z.string().refine((value) => /^\P{C}+$/u.test(value) && Buffer.byteLength(value) <= idBytesMax, {
@@ -82,17 +84,6 @@ const writeKeyText = idText.refine((value) => !value.includes(':'), {
   error: 'a text without a colon, which Basic authentication could not carry',
 });
 const optionalId = idText.nullish().transform((value) => value ?? undefined);
-const optionalText = z
-  .string()
-  .nullish()
-  .transform((value) => value ?? undefined);
-const optionalFlag = z
-  .boolean()
-  .nullish()
-  .transform((value) => value ?? undefined);
-const onByDefault = orElse(z.boolean(), () => true);
-const table = orElse(z.record(z.string(), z.unknown()), () => ({}));
-
 const countMax = 1_000_000_000;
 const count = z
   .int()
@@ -126,18 +117,24 @@ const sourceSchema = keyed({
   enabled: onByDefault,
   workspaceId: optionalId,
   config: table,
-  sourceDefinition: keyed({ id: optionalText, name: idText, category: optionalText, type: optionalText }),
+  sourceDefinition: keyed({
+    id: optionalText,
+    name: idText,
+    category: optionalText,
+    type: optionalText,
+    options: table,
+  }),
   destinations: orElse(z.array(destinationSchema), () => []),
   rateLimit,
   workspaceRateLimit: rateLimit,
-  transient: optionalFlag,
+  ...sourceOptions,
 });
 
 const workspaceSchema = keyed({
   workspaceId: optionalId,
   rateLimit,
-  settings: observingSettingsShape,
   sources: z.array(sourceSchema),
+  settings: workspaceSettings,
   libraries: orElse(
     z.array(keyed({ versionId: optionalId, name: optionalText, handleName: optionalText, code: optionalText })),
     () => [],
@@ -165,7 +162,6 @@ function sourceOf(source: z.output<typeof sourceSchema>, workspaceId: string, of
     },
     destinations: source.destinations.map((destination) => destinationOf(destination, workspaceId)),
     ...(source.originalId === undefined ? {} : { originalId: source.originalId }),
-    ...(source.transient === true ? { transient: true as const } : {}),
   };
 }
 

@@ -54,7 +54,30 @@ export interface ObservingConfig {
   archiveBucket?: BucketConfig;
 }
 
-export interface SourceConfig {
+/** What a source asks of the processor; absent: it does not. */
+export interface SourceOptions {
+  /** Its events are nowhere kept beside the main path: no examples, no schemas, no archive. */
+  transient?: true;
+  geoEnrichment?: boolean;
+  trackingPlan?: TrackingPlanConfig;
+  /** Of its workspace: names by event type that are dropped. */
+  blockedEvents?: Record<string, string[]>;
+  /** Its events are completed by the transformer first. */
+  hydration?: { internalSecret: unknown };
+}
+
+export interface TrackingPlanConfig {
+  id: string;
+  version: string;
+  /** What is done about violations: `global`, and by event type. */
+  config: Record<string, unknown>;
+  /** The same for all types, worked out by the control plane. */
+  mergedConfig: Record<string, unknown>;
+  /** `{name, eventType, rules}` each; absent: only the control plane has them. */
+  events?: unknown[];
+}
+
+export interface SourceConfig extends SourceOptions {
   id: string;
   name: string;
   writeKey: string;
@@ -71,8 +94,6 @@ export interface SourceConfig {
   workspaceRateLimit?: Limit;
   /** Only where a destination has a transformation. */
   transformationSetup?: TransformationSetup;
-  /** Its events are nowhere kept beside the main path: no examples, no schemas, no archive. */
-  transient?: true;
   /** Of its workspace. */
   observing?: ObservingConfig;
 }

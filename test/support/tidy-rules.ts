@@ -58,6 +58,10 @@ const thirdParties: readonly { package: RegExp; allowed: RegExp }[] = [
     package: /^(?:quickjs-emscripten-core|@jitl\/quickjs-wasmfile-release-sync)$/,
     allowed: /^actors\/transformations\/quickjs-(?:engine|module)\.ts$/,
   },
+  {
+    package: /^(?:ajv|ajv-formats|bowser|isbot|maxmind|re2js)(?:\/|$)/,
+    allowed: /^actors\/processor\/(?:heavy-libraries|plan-rules|plan-patterns|geo-stage)\.ts$/,
+  },
   { package: /^zod$/, allowed: /^actors\/services\/[a-z-]+\.ts$/ },
 ];
 
