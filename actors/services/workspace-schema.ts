@@ -9,8 +9,6 @@ import type { DestinationConfig, SourceConfig, TransformationConfig, Transformat
 import { keyed, onByDefault, optionalText, orElse, table } from './workspace-keys.ts';
 import { observingOf } from './workspace-observing.ts';
 
-export { isTable } from './workspace-keys.ts';
-
 export interface WorkspaceFault {
   /** `sources[0].destinations[2].config`; '' for the file as a whole. */
   path: string;
