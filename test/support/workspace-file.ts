@@ -22,6 +22,8 @@ export interface SourceSpec {
   /** Default: all sources in one workspace. */
   workspaceId?: string;
   enabled?: boolean;
+  /** More of its keys. */
+  options?: Record<string, unknown>;
   destinations: DestinationSpec[];
 }
 
@@ -53,6 +55,7 @@ function workspaceOf(workspaceId: string, sources: readonly SourceSpec[]): Recor
       config: {},
       sourceDefinition: { id: 'sd-node', name: 'Node', category: '', type: 'cloud' },
       destinations: source.destinations.map((destination) => webhook(workspaceId, destination)),
+      ...source.options,
     })),
   };
 }
