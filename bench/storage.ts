@@ -20,7 +20,7 @@ export const storage = defineScenario({
   name: 'storage',
   question: 'what storing, handing on and finishing jobs costs, beside bare COPY and other job queues',
   rawLimit: 'binary COPY in a loop, one-row commits: same table, same server',
-  peers: ['graphile-worker 0.17.3', 'pg-boss 10.4.2'],
+  peers: ['graphile-worker 0.17.3', 'pg-boss 10.4.2', 'BullMQ 6.7.0'],
   goalRows: ['S1', 'S2', 'S3', 'S4', 'S5', 'S6'],
   options: {
     rounds: rounds(),

@@ -1,6 +1,9 @@
 // S2: the whole cycle of a job beside the two job queues of npm on PostgreSQL that people use, on the same server, in
-// turns. Each peer runs in both orders, and ours is held against the better one.
+// turns. Each peer runs in both orders, and ours is held against the better one. BullMQ runs beside them on a Redis that
+// keeps what it says it has, where the machine has one.
 
+import { temporaryFolder } from '../../test/support/cleanup.ts';
+import { startRedis } from '../../test/support/redis-server.ts';
 import { BenchProcess } from '../bench-process.ts';
 import { atLeast, type Figure, figure, ratioOf } from '../harness/figures.ts';
 import { inTurns, type Measure } from '../harness/in-turns.ts';
@@ -9,10 +12,20 @@ import type { PeerAnswer, PeerOrder, PeerReady, PeerStart } from './peer-contrac
 import { cycleRate } from './storage-flows.ts';
 import { closeBench, type StorageGround } from './storage-ground.ts';
 
-const peers = [
-  { name: 'graphile-worker', module: './storage/graphile-peer', database: 'graphile' },
-  { name: 'pg-boss', module: './storage/pg-boss-peer', database: 'pg_boss' },
-] as const;
+interface PeerKind {
+  name: string;
+  module: string;
+  /** Where it keeps its jobs; undefined: the machine has no such server. */
+  connect(ground: StorageGround): Promise<string | undefined>;
+  /** Of the design, where it holds one. */
+  row?: string;
+}
+
+const peers: readonly PeerKind[] = [
+  { name: 'graphile-worker', module: './storage/graphile-peer', connect: databaseFor('graphile'), row: 'S2' },
+  { name: 'pg-boss', module: './storage/pg-boss-peer', connect: databaseFor('pg_boss'), row: 'S2' },
+  { name: 'BullMQ', module: './storage/bullmq-peer', connect: durableRedis },
+];
 const timesMin = 5;
 const orders: readonly PeerOrder['order'][] = ['together', 'first'];
 
@@ -23,8 +36,17 @@ export async function measureCycle(ground: StorageGround): Promise<void> {
   const ours = 'S2 store, hand-off, done';
   const measures: Measure[] = [{ name: ours, run: () => cycleRate(bench, frames, options) }];
   const started: BenchProcess[] = [];
+  const compared: PeerKind[] = [];
   for (const peer of peers) {
-    const { process, description } = await startPeer(ground, peer);
+    const connectionString = await peer.connect(ground);
+    if (connectionString === undefined) {
+      ground.peers.push(`${peer.name}: not run, its server is not installed here`);
+      continue;
+    }
+    const process = new BenchProcess(ground.cleanup, peer.module);
+    const start: PeerStart = { connectionString, eventBytes: options.eventBytes };
+    const { description } = await process.ask<PeerReady>(start);
+    compared.push(peer);
     started.push(process);
     ground.peers.push(description);
     measures.push(
@@ -42,7 +64,7 @@ export async function measureCycle(ground: StorageGround): Promise<void> {
   for (const process of started) await process.stop();
   const product = figure(ours, 'jobs/s', 'higher', rates.get(ours) ?? []);
   result.figures.push(product);
-  for (const { name } of peers) {
+  for (const { name, row } of compared) {
     const figures = orders.map((order) => {
       const title = nameOf(name, order);
       return figure(title, 'jobs/s', 'higher', rates.get(title) ?? [], 'peer');
@@ -50,7 +72,8 @@ export async function measureCycle(ground: StorageGround): Promise<void> {
     result.figures.push(...figures);
     const ratio = ratioOf(product, better(name, figures));
     result.ratios.push(ratio);
-    result.goals.push(atLeast('S2', `jobs/s against ${name}, the better of its orders`, timesMin, ratio.rounds, '×'));
+    if (row === undefined) continue;
+    result.goals.push(atLeast(row, `jobs/s against ${name}, the better of its orders`, timesMin, ratio.rounds, '×'));
   }
   await closeBench(ground, bench, 'S2');
 }
@@ -65,15 +88,18 @@ function better(name: string, figures: readonly Figure[]): Figure {
   return figure(name, 'jobs/s', 'higher', rounds ?? [], 'peer');
 }
 
-async function startPeer(
-  { cleanup, address, options }: StorageGround,
-  { module, database }: { module: string; database: string },
-): Promise<{ process: BenchProcess; description: string }> {
-  const own = await createDatabase(address, database);
-  if ('url' in own) throw new Error('expected the benchmark to run on a server of its own');
-  const host = encodeURIComponent(own.socketDir);
-  const connectionString = `postgres://${own.user}@/${own.database}?host=${host}&port=${own.port}`;
-  const process = new BenchProcess(cleanup, module);
-  const start: PeerStart = { connectionString, eventBytes: options.eventBytes };
-  return { process, ...(await process.ask<PeerReady>(start)) };
+function databaseFor(database: string): PeerKind['connect'] {
+  return async ({ address }) => {
+    const own = await createDatabase(address, database);
+    if ('url' in own) throw new Error('expected the benchmark to run on a server of its own');
+    const host = encodeURIComponent(own.socketDir);
+    return `postgres://${own.user}@/${own.database}?host=${host}&port=${own.port}`;
+  };
+}
+
+/** With the durability everybody else here has: on disk before it answers. */
+async function durableRedis({ cleanup }: StorageGround): Promise<string | undefined> {
+  const folder = await temporaryFolder(cleanup);
+  const redis = await startRedis(cleanup, ['--dir', folder, '--appendonly', 'yes', '--appendfsync', 'always']);
+  return redis?.url;
 }

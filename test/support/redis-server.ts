@@ -7,11 +7,14 @@ import type { Cleanup } from './cleanup.ts';
 import { freePorts } from './free-ports.ts';
 import { pollUntil } from './poll.ts';
 
-/** Undefined when there is no redis-server on this machine. */
-export async function startRedis(cleanup: Cleanup): Promise<{ url: string; kill(): Promise<void> } | undefined> {
+/** Undefined when there is no redis-server on this machine. `more`: arguments beside port and address. */
+export async function startRedis(
+  cleanup: Cleanup,
+  more: readonly string[] = [],
+): Promise<{ url: string; kill(): Promise<void> } | undefined> {
   if (spawnSync('redis-server', ['--version']).status !== 0) return undefined;
   const [port = 0] = await freePorts(1);
-  const child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', ''], {
+  const child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', ...more], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const exited = once(child, 'exit');
