@@ -244,8 +244,8 @@ function refuseObjectThatChanges(value: object, path: string, parents: object[])
 
 /** Prototypes can be anything too: one without a constructor, or with a name that is no text. */
 function instanceText(prototype: unknown): string {
-  const constructor: unknown = Reflect.get(Object(prototype), 'constructor');
-  const name = typeof constructor === 'function' && constructor !== Object ? constructor.name : '';
+  const maker: unknown = Reflect.get(Object(prototype), 'constructor');
+  const name = typeof maker === 'function' && maker !== Object ? maker.name : '';
   return name === '' ? 'an object with a prototype of its own' : `an instance of ${name}`;
 }
 
