@@ -8,7 +8,7 @@ import { flag, text } from './settings.ts';
 const encoded = encodeRequest({ method: '', endpoint: '', headers: {}, params: {}, format: 'CUSTOM' });
 
 /** The sender of the type gets this as JSON, together with the destination's settings. */
-export function sendMessage(message: Readonly<Record<string, unknown>>): TransformResult {
+export function sendMessage(message: object): TransformResult {
   return { kind: 'deliver', request: encoded, body: Buffer.from(JSON.stringify(message)) };
 }
 

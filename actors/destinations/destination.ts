@@ -13,6 +13,9 @@ export interface EventMetadata {
   destinationId: string;
   messageId: string;
   receivedAtMs: number;
+  /** Name and category of the source's definition. */
+  sourceType?: string;
+  sourceCategory?: string;
 }
 
 export type TransformResult =

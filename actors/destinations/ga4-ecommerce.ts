@@ -46,7 +46,7 @@ const shopEvents: ReadonlyMap<string, ShopEvent> = new Map([
   ['cart shared', { name: 'share', renames: { share_via: 'method', cart_id: 'item_id' } }],
 ]);
 
-const orderRenames: Readonly<Record<string, string>> = { order_id: 'transaction_id' };
+const noRenames: ReadonlyMap<string, string> = new Map();
 const itemsMax = 200;
 
 /** GA4's field of an item → the product's, the first that there is. */
@@ -73,12 +73,13 @@ export interface ShopParams {
 export function shopParams(eventName: string, properties: EventObject): ShopParams | undefined {
   const shop = shopEvents.get(eventName.trim().toLowerCase());
   if (shop === undefined) return undefined;
-  const { name, items, renames = {} } = shop;
+  const { name, items } = shop;
+  const renames = shop.renames === undefined ? noRenames : new Map(Object.entries(shop.renames));
   const params: Record<string, unknown> = {};
   const ofProduct = items === 'own' ? new Set(Object.values(itemFields).flat()) : new Set<string>();
   for (const [key, value] of Object.entries(properties)) {
     if (key === 'products' || ofProduct.has(key)) continue;
-    params[renames[key] ?? orderRenames[key] ?? key] = value;
+    params[renames.get(key) ?? (key === 'order_id' ? 'transaction_id' : key)] = value;
   }
   const value = worthOf(properties, items);
   if (value !== undefined) params.value = value;

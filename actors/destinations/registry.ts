@@ -22,6 +22,7 @@ import { redis } from './redis.ts';
 import { segment } from './segment.ts';
 import { missingSender } from './senders.ts';
 import { slack } from './slack.ts';
+import { warehouses } from './warehouse/warehouse.ts';
 import { webhook } from './webhook.ts';
 
 /** In the order of the documentation. */
@@ -44,6 +45,7 @@ export const destinationTypes: readonly DestinationType[] = [
   pubsub,
   redis,
   ...objectStores,
+  ...warehouses,
 ];
 
 const types: ReadonlyMap<string, DestinationType> = new Map(destinationTypes.map((type) => [type.name, type]));

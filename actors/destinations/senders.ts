@@ -3,7 +3,10 @@
 
 import type { DestinationType } from './destination.ts';
 
-/** Types delivered by other ways than an HTTP request. Who writes a sender adds its type here. */
+/**
+ * Types delivered by other ways than an HTTP request. Who writes a sender adds its type here; jobs of those delivered by
+ * `batch` belong into the queue `batch_rt`.
+ */
 const typesWithSender: ReadonlySet<string> = new Set<string>();
 
 /** Why nothing can be sent to destinations of this type; undefined when it can. */

@@ -101,7 +101,10 @@ function transform(route: Route, event: EventObject, { source, handed: { job } }
   const { destinationId } = route;
   try {
     const { messageId, receivedAtMs } = job;
-    return route.destination.transform(event, { sourceId: source.id, destinationId, messageId, receivedAtMs });
+    const { id: sourceId, sourceDefinition } = source;
+    const { name: sourceType, category: sourceCategory } = sourceDefinition;
+    const metadata = { sourceId, destinationId, messageId, receivedAtMs, sourceType, sourceCategory };
+    return route.destination.transform(event, metadata);
   } catch (error) {
     const reason = `the destination's transform failed: ${error instanceof Error ? error.name : 'unknown'}`;
     return { kind: 'aborted', code: unreadable, reason };

@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import type { EventObject, TransformResult } from '../../../actors/destinations/destination.ts';
 import { completeRequest, invalidRequest } from '../../../actors/destinations/destination.ts';
 import { destinationTypes } from '../../../actors/destinations/registry.ts';
+import { dialects } from '../../../actors/destinations/warehouse/dialects.ts';
 import type { RequestDescriptor } from '../../../actors/job.ts';
 import { transformer } from '../../support/destinations.ts';
 
@@ -44,6 +45,25 @@ const settings: Readonly<Record<string, Record<string, unknown>>> = {
     eventToAttributesMap: [{ from: '*', to: 'properties.price' }],
   },
   REDIS: { address: 'redis:6379' },
+  ...Object.fromEntries(
+    Object.keys(dialects).map((type) => [
+      type,
+      {
+        ...{
+          host: 'h',
+          database: 'd',
+          user: 'u',
+          project: 'p',
+          bucketName: 'b',
+          account: 'a',
+          warehouse: 'w',
+          path: 'p',
+        },
+        ...{ token: 't', containerName: 'c', accountName: 'a', jsonPaths: 'track.properties.products,x' },
+        enableIDResolution: true,
+      },
+    ]),
+  ),
   S3: { bucketName: 'b' },
   GCS: { bucketName: 'b' },
   AZURE_BLOB: { containerName: 'c', accountName: 'a' },
