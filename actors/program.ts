@@ -206,6 +206,7 @@ class RunningProgram implements Program {
       threadData,
       definitions: [processDefinition(this.#processHandlers())],
       log: this.#log,
+      ...(this.#tracing === undefined ? {} : { tracing: this.#tracing }),
       onThreadLost: ({ role }) => {
         // Its consumers are gone without a word: whoever has work is woken again.
         // Nobody else would make the lease actor anew, and without it nothing owns the lanes.

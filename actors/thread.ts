@@ -1,6 +1,13 @@
 // Entry of every worker thread: builds what its actors need and hosts the actors of its role.
 
-import { createMetrics, createTracing, realSeams, recordVitals, runThread } from '../runtime/index.ts';
+import {
+  createMetrics,
+  createTracing,
+  realSeams,
+  recordVitals,
+  runThread,
+  type ThreadTracing,
+} from '../runtime/index.ts';
 import { type Controls, ControlsHolder, controlsTopic } from './controls/contract.ts';
 import { definitionsFor } from './definitions.ts';
 import { loadEnrichers } from './processor/enrichers.ts';
@@ -11,7 +18,7 @@ import { threadObservers } from './thread-observers.ts';
 const workspace = new WorkspaceHolder();
 const controls = new ControlsHolder();
 const metrics = createMetrics();
-let flush: () => Promise<void> = () => Promise.resolve();
+let tracing: ThreadTracing;
 let lastLoad = performance.eventLoopUtilization();
 /** Spans that a dead collector does not take are given up after this long. */
 const flushMs = 2_000;
@@ -19,14 +26,13 @@ const flushMs = 2_000;
 runThread({
   async definitions(data, thread) {
     const { settings, postgres, instanceId, workspace: first, controls: decided } = data as ThreadData;
-    const tracing = await createTracing({
+    tracing = await createTracing({
       environment: process.env,
       serviceName: 'sluice',
       threadName: `${thread.role}-${thread.threadId}`,
       log: thread.log,
       clock: realSeams().clock,
     });
-    flush = () => tracing.shutdown(flushMs);
     workspace.publish(first);
     controls.publish(decided);
     const telemetry = { metrics, tracing };
@@ -35,6 +41,7 @@ runThread({
     if (thread.role !== 'actors') return definitionsFor(thread.role, environment);
     return definitionsFor(thread.role, { ...environment, enrichers: await loadEnrichers(settings.enrichment) });
   },
+  tracing: () => tracing,
   onBroadcast(topic, value) {
     if (topic === workspaceTopic) workspace.take(value as WorkspaceMessage);
     if (topic === controlsTopic) controls.publish(value as Controls);
@@ -51,6 +58,6 @@ runThread({
     });
     return metrics.snapshot();
   },
-  onDrained: () => flush(),
+  onDrained: () => tracing.shutdown(flushMs),
   onLingering: () => process.exit(),
 });

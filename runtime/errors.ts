@@ -12,23 +12,35 @@ import {
 } from '../transport/index.ts';
 
 export type RuntimeErrorCode =
+  /** The mailbox of the actor, or what its thread may hold for all mailboxes, is full. */
   | 'MAILBOX_FULL'
+  /** No answer within `timeoutMs`. Whether the message was handled is not known. */
   | 'ASK_TIMEOUT'
+  /** `timeoutMs` is missing, no number, or out of bounds. */
   | 'ASK_WITHOUT_DEADLINE'
   /** Only where asks are checked for cycles: in tests. */
   | 'ASK_CYCLE'
+  /** The actor failed too often and rests for a while. */
   | 'ACTOR_PARKED'
+  /** The thread the message went to has ended, or none has the role. Whether the message was handled is not known. */
   | 'THREAD_LOST'
+  /** The link to the other thread has neither credit nor room to wait. */
   | 'LINK_OVERLOADED'
+  /** Message or answer is no plain data, see `ActorRef`. */
   | 'NOT_SERIALIZABLE'
+  /** The receiver stops, or the sender's whole thread does. */
   | 'DRAINING'
+  /** The handler threw, ended without an answer, or its actor was stopped before it gave one. */
   | 'HANDLER_FAILED'
+  /** No such kind of actor, or not in the thread named. */
   | 'UNKNOWN_KIND'
+  /** More than 64 MiB encoded. */
   | 'BODY_TOO_LARGE'
   /** A move was called off; everything is as before. */
   | 'MOVE_ABORTED'
   /** An option, a delay or an address that cannot be meant; the text names it, what was expected and what came. */
   | 'INVALID_ARGUMENT'
+  /** The thread, or the whole runtime, has stopped its actors for good. */
   | 'STOPPED';
 
 const retryableByCode: Readonly<Record<RuntimeErrorCode, boolean>> = Object.freeze({

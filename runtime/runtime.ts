@@ -10,6 +10,7 @@ import type { DrainOutcome } from './drain.ts';
 import { DrainClock } from './drain-clock.ts';
 import { realSeams, type Seams } from './seams.ts';
 import { ActorSystem } from './system.ts';
+import type { Tracing } from './telemetry.ts';
 import { figuresOf } from './thread.ts';
 import { mainRole, mainThreadId, type ThreadFigures } from './thread-contract.ts';
 import { drainGroup, hurryDrain, leaveThreads } from './thread-drain.ts';
@@ -42,6 +43,8 @@ export interface RuntimeOptions {
   /** Threads were lost too often: drain what is left and exit. */
   onFatal(reason: Error): void;
   tuning?: Partial<ThreadTuning>;
+  /** Spans of the messages that actors of main handle; the threads have their own, see `ThreadOptions.tracing`. */
+  tracing?: Tracing;
   /** Refuse asks that would wait for each other, over all threads, with ASK_CYCLE: for tests. */
   refuseAskCycles?: boolean;
 }
@@ -63,6 +66,7 @@ export interface RuntimeStats {
 }
 
 export interface Runtime {
+  /** Throws INVALID_ARGUMENT for a key that is no well-formed text of at most 4,096 characters. */
   ref<Message>(kind: string, key: string): ActorRef<Message>;
   /**
    * Resolves when every live thread applied it, rejects when one refused. A respawned thread gets the last value before
@@ -104,7 +108,8 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { roles, log, entry, groups, threadData, onFatal } = options;
   const definitions = options.definitions ?? [];
   const refuseAskCycles = options.refuseAskCycles ?? false;
-  const own = { threadId: mainThreadId, role: mainRole, roles, definitions, seams, log, refuseAskCycles };
+  const tracing = options.tracing === undefined ? {} : { tracing: options.tracing };
+  const own = { threadId: mainThreadId, role: mainRole, roles, definitions, seams, log, refuseAskCycles, ...tracing };
   const system = new ActorSystem(own);
   const onThreadLost = options.onThreadLost ?? (() => undefined);
   const given = { entry, groups, roles, threadData, refuseAskCycles, onThreadLost, onFatal };

@@ -9,6 +9,7 @@ import { supervisionDefaults } from './supervision.ts';
 
 export interface ThreadGroup {
   role: string;
+  /** Threads, 1 or more. */
   count: number;
   /** Hosts native storage: drained, never terminated before the deadline; a stall only alarms. */
   drainOnly?: boolean;

@@ -9,6 +9,7 @@ import type { DrainOutcome } from './drain.ts';
 import { RunningActor } from './running-actor.ts';
 import { realSeams, type Seams } from './seams.ts';
 import { ActorSystem } from './system.ts';
+import type { Tracing } from './telemetry.ts';
 import type { ThreadControl, ThreadFigures, ThreadLogLine, ThreadStart } from './thread-contract.ts';
 
 export interface ThreadOptions {
@@ -17,6 +18,11 @@ export interface ThreadOptions {
     data: unknown,
     thread: { threadId: number; role: string; log: ActorLog },
   ): ActorDefinition<never>[] | Promise<ActorDefinition<never>[]>;
+  /**
+   * Asked once, after `definitions`: a span `actor.receive <kind>` for each message whose traceparent is sampled; what its
+   * handler sends and traces is below it.
+   */
+  tracing?(): Tracing;
   /** Runs before any actor of a new thread starts, and at every later broadcast. */
   onBroadcast?(topic: string, value: unknown): void;
   /** Figures of the product's own, e.g. a metrics snapshot; structured-cloneable; returned by `Runtime.stats`. */
@@ -44,6 +50,7 @@ export function runThread(options: ThreadOptions): void {
       log,
     });
     const { threadId, role, roles, refuseAskCycles } = start;
+    const tracing = options.tracing?.();
     return new ActorSystem({
       threadId,
       role,
@@ -54,6 +61,7 @@ export function runThread(options: ThreadOptions): void {
       refuseAskCycles,
       heartbeat: new Int32Array(start.heartbeat),
       running: new RunningActor(start.running),
+      ...(tracing === undefined ? {} : { tracing }),
     });
   })();
   // Main hears of a failure by `ready`; this keeps it from counting as unhandled before that call.

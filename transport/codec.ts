@@ -127,11 +127,13 @@ function refuseWhatIsNotPlain(): void {
   Object.defineProperty(packr, 'mapAsEmptyObject', { get: refuse });
 }
 
+const plainPrototypes: ReadonlySet<unknown> = new Set([Object.prototype, Array.prototype, Date.prototype]);
+
 function isNotPlain(value: object): boolean {
   if (!isPacking || value instanceof Uint8Array) return false;
+  if (typeof value === 'function') return true;
   const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype === Date.prototype || typeof value === 'function') return typeof value === 'function';
-  return prototype !== Object.prototype && prototype !== null && prototype !== Array.prototype;
+  return prototype !== null && !plainPrototypes.has(prototype);
 }
 
 /** The slab in use: the packer takes a new one by itself when it comes to the end. */

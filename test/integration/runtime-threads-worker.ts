@@ -7,6 +7,8 @@ import {
   type Replier,
   RuntimeError,
   runThread,
+  type SpanHandle,
+  type SpanOptions,
 } from '../../runtime/index.ts';
 import { TransportError } from '../../transport/index.ts';
 
@@ -18,6 +20,7 @@ export interface ThreadTestData {
 export type ProbeMessage =
   | { kind: 'add'; value: number }
   | { kind: 'values' }
+  | { kind: 'spans' }
   | { kind: 'where' }
   | { kind: 'exit'; exitCode: number }
   | { kind: 'throwOutside' }
@@ -48,6 +51,27 @@ async function askAround(context: ActorContext<ProbeMessage>, next: string, keys
   }
 }
 
+/** Spans of this thread, as text. */
+const spans: string[] = [];
+
+function startSpan(name: string, options: SpanOptions = {}): SpanHandle {
+  const own = `${options.traceparent?.slice(0, -4)}9-01`;
+  spans.push(`${name} below ${options.traceparent}`);
+  return { traceparent: own, end: () => void spans.push(`end ${own}`) };
+}
+
+function failWith(what: 'text' | 'nothing' | 'rejection'): Promise<void> {
+  if (what === 'text') throw new Error('x'.repeat(70 * 1024 * 1024));
+  if (what === 'nothing') throw Object.create(null);
+  return Promise.reject(Object.create(null));
+}
+
+function toil(context: ActorContext<ProbeMessage>, message: { kind: 'toil'; ms: number }): void {
+  const until = context.clock.monotonicMs() + message.ms;
+  while (context.clock.monotonicMs() < until);
+  context.ref<ProbeMessage>(context.self.kind, context.key).tell(message);
+}
+
 const broadcasts = new Map<string, unknown>();
 
 function defineProbe(kind: string, role: string, threadId: number, stops: Int32Array): ActorDefinition<ProbeMessage> {
@@ -65,6 +89,9 @@ function defineProbe(kind: string, role: string, threadId: number, stops: Int32A
               return;
             case 'values':
               context.reply(values);
+              return;
+            case 'spans':
+              context.reply(spans);
               return;
             case 'where':
               context.reply({ threadId, role, topic: broadcasts.get('topic') } satisfies ProbeWhere);
@@ -85,18 +112,13 @@ function defineProbe(kind: string, role: string, threadId: number, stops: Int32A
             case 'never':
               return;
             case 'fail':
-              if (message.with === 'text') throw new Error('x'.repeat(70 * 1024 * 1024));
-              if (message.with === 'nothing') throw Object.create(null);
-              return Promise.reject(Object.create(null));
+              return failWith(message.with);
             case 'whyStopped':
               lastQuestion = context.replier();
               return;
-            case 'toil': {
-              const until = context.clock.monotonicMs() + message.ms;
-              while (context.clock.monotonicMs() < until);
-              context.ref<ProbeMessage>(kind, context.key).tell(message);
+            case 'toil':
+              toil(context, message);
               return;
-            }
             case 'forward':
               context.ref<ProbeMessage>(kind, message.key).tell({ kind: 'add', value: message.value });
               return;
@@ -130,6 +152,7 @@ runThread({
       ? [defineProbe('keeper', role, threadId, stops)]
       : [defineProbe('probe', role, threadId, stops)];
   },
+  tracing: () => ({ enabled: true, start: startSpan }),
   onBroadcast: (topic, value) => broadcasts.set(topic, value),
   collect: () => ({ broadcasts: broadcasts.size }),
 });

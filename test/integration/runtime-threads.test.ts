@@ -208,3 +208,17 @@ test('an error with an endless text, a key that is no text and a poison thrown i
     true,
   );
 });
+
+test('a message of a sampled trace has a span in its thread, and so has what its handler sends', async (t) => {
+  const fixture = await setup(t);
+  const [here, there] = await keysOnTwoThreads(fixture);
+  const trace = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b';
+  const forward = { kind: 'forward', key: there.key, value: 1 } as const;
+  fixture.probe(here.key).tell(forward, { traceparent: `${trace}7-00` });
+  fixture.probe(here.key).tell(forward, { traceparent: `${trace}7-01` });
+  const spansOf = (key: string): Promise<string[]> => fixture.probe(key).ask({ kind: 'spans' }, { timeoutMs });
+  assert.deepEqual(await spansOf(here.key), [`actor.receive probe below ${trace}7-01`, `end ${trace}9-01`]);
+  let passedOn: string[] = [];
+  while (passedOn.length < 2) passedOn = await spansOf(there.key);
+  assert.deepEqual(passedOn, [`actor.receive probe below ${trace}9-01`, `end ${trace}9-01`]);
+});
