@@ -104,6 +104,10 @@ export function openPostgres(options: PostgresOptions): Postgres {
     const session = await open(false);
     try {
       return await work(session);
+    } catch (error) {
+      // What failed may have been half of a transaction, which whoever is lent the session next must not find.
+      if (session.broken === undefined) await session.query('ROLLBACK').catch(() => undefined);
+      throw error;
     } finally {
       await session.close();
     }

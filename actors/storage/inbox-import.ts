@@ -171,8 +171,8 @@ export class InboxImport {
 }
 
 async function transaction<Value>(session: PostgresSession, first: string, work: () => Promise<Value>): Promise<Value> {
-  await session.query(`begin; ${first}`);
   try {
+    await session.query(`begin; ${first}`);
     const value = await work();
     await session.query('commit');
     return value;

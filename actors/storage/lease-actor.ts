@@ -116,9 +116,10 @@ class Lease {
 
   /** The members' lock goes first: whoever then finds our lanes free counts them as his own. */
   async stop(): Promise<void> {
+    // A session that was closed counts as broken afterwards.
+    const isThere = this.#session?.isBroken === false;
     await this.#session?.close();
-    if (this.#session?.isBroken === false)
-      await this.#postgres.query(newsSql({ kind: 'freed' })).catch(() => undefined);
+    if (isThere) await this.#postgres.query(newsSql({ kind: 'freed' })).catch(() => undefined);
     await this.#postgres.close();
   }
 

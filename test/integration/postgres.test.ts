@@ -193,6 +193,21 @@ test('never puts the offending value into the error', async (t) => {
   }
 });
 
+test('lends no session that is still in a transaction of its last borrower', async (t) => {
+  const database = await testDatabase(t, { empty: true });
+  const postgres = database.open({ poolMax: 1 });
+  const failures = ['BEGIN; SELECT 1 / 0', 'BEGIN; SELECT pg_current_xact_id()'];
+  for (const text of failures) {
+    const work = postgres.withSession(async (session) => {
+      await session.query(text);
+      throw new Error('half way');
+    });
+    await assert.rejects(work);
+    const { rows } = await postgres.query('SELECT pg_current_xact_id_if_assigned() AS transaction');
+    assert.deepEqual(rows, [{ transaction: null }]);
+  }
+});
+
 test('refuses a COPY out beyond its limit and stays usable', async (t) => {
   const { session } = await setup(t);
   await session.copyIn(copyJobsIn, [writeJobs(1_000).rows]);
