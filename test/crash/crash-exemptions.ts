@@ -9,8 +9,10 @@ const otherModes =
   'only in a start with other lanes or partitions than before, and in one transaction with what it decides';
 const others =
   'only among several processes, or while Postgres still holds a dead one to be there: two-processes.test.ts, inbox.test.ts';
+const kept = 'only for rows that Postgres refuses, which the writer of an inbox does not let in';
 const reconnected =
   'only when the writer has lost its connection since the round began; storage-model.test.ts goes there';
+const unexplained = 'only after errors of Postgres that say nothing; storage-faults.test.ts goes there';
 const silent = 'only when Postgres has not noticed the end of a connection; storage-faults.test.ts goes there';
 const pause = 'a pause until Postgres has noticed the end of the last process; nothing happens in it';
 
@@ -18,14 +20,9 @@ const pause = 'a pause until Postgres has noticed the end of the last process; n
 export const moduleReasons: Readonly<Record<string, string>> = {
   'storage/contract': 'types and constants',
   'storage/dead-letters': 'reads what was given up, and writes nothing',
-  'storage/inbox-import': others,
-  'storage/inbox-writer': others,
   'storage/job-lookup': 'reads where a job is, and writes nothing',
-  'storage/lease-actor': 'decides who owns a lane, and writes nothing',
-  'storage/lease-session': 'reads who is there, and writes nothing',
   'storage/ledger-check': 'reads and compares; what it finds is told, not written',
   'storage/ledger-snapshot': 'reads in one transaction for a report',
-  'storage/redrive': 'asks for commits of the lane, whose points are there; each is whole or not at all',
 };
 
 export const unreachedReasons: Readonly<Record<string, string>> = {
@@ -38,6 +35,15 @@ export const unreachedReasons: Readonly<Record<string, string>> = {
     'only for events whose text Postgres refuses, which the gateway does not let through',
   'processor/processor:stop/commitAndWait':
     'needs a third batch at the moment of the stop: processor-actor.test.ts has it',
+  'storage/inbox-import:#replay/transaction': kept,
+  'storage/inbox-import:#replay/withSession': kept,
+  'storage/inbox-import:transaction/query(rollback)': afterError,
+  'storage/inbox-writer:#inbox/close': failedStart,
+  'storage/inbox-writer:close/Promise': 'only when a group is written in the moment of the close, which waits for it',
+  'storage/lane:#takesOthers/': unexplained,
+  'storage/lane:#write/#takesOthers': unexplained,
+  'storage/lease-session:open/close': failedStart,
+  'storage/lease-session:tell/': 'asks another process for a lane, and is asked again when it is lost',
   'storage/maintenance:#withSession/#closeSession':
     'only when the stop or a lost connection comes between two statements',
   'storage/lane:#connection/close':
@@ -61,7 +67,6 @@ export const unreachedReasons: Readonly<Record<string, string>> = {
   'storage/ownership:isInUse/': wayBack,
   'storage/ownership:takeLane/query(rollback)': afterError,
   'storage/ownership:connectLane/close': failedStart,
-  'storage/owned-lane:give/': others,
   'storage/owned-lane:maintain/': 'a round asked for by a command; the rounds of maintenance themselves are here',
   'storage/owned-lane:take/close': failedStart,
   'storage/ownership:checkEpoch/': others,
@@ -70,7 +75,6 @@ export const unreachedReasons: Readonly<Record<string, string>> = {
   'storage/ownership:takeLane/endFormerSession': silent,
   'storage/queues:readLanes/': 'for the status and the metrics, which only read',
   'storage/residues:moveResidue/query': 'what a move that failed leaves behind, and only when its connection lives',
-  'storage/storage-actor:#leave/': others,
   'storage/storage-actor:stop/#taking': failedStart,
   'storage/lane-upkeep:startLedgerCheck/': 'reads the ledger to compare it, once in a long while',
 };

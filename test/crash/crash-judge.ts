@@ -97,7 +97,7 @@ export function resent(deliveries: readonly Delivery[], from: number, mayComeAga
     .map((delivery) => `${eventOf(delivery).messageId} was sent again to ${delivery.path} after its end was committed`);
 }
 
-/** Deliveries from `from` on whose request was answered for good before. */
+/** Deliveries from `from` on whose request was answered for good before; refused ones are tried again on purpose. */
 export function repeatedAfterAnswer(deliveries: readonly Delivery[], from: number): string[] {
   const answered = new Set(
     deliveries
@@ -105,7 +105,10 @@ export function repeatedAfterAnswer(deliveries: readonly Delivery[], from: numbe
       .filter(isFinal)
       .map(({ idempotencyKey }) => idempotencyKey),
   );
-  return deliveries.slice(from).flatMap((one) => (answered.has(one.idempotencyKey) ? [eventOf(one).messageId] : []));
+  return deliveries
+    .slice(from)
+    .filter(({ idempotencyKey, status }) => answered.has(idempotencyKey) && status !== 400)
+    .map((one) => eventOf(one).messageId);
 }
 
 function isFinal({ status }: Delivery): boolean {
@@ -150,6 +153,17 @@ export async function judgeQuiet(postgres: Postgres, load: CrashLoad, destinatio
   return faults;
 }
 
+/** Refused events that were tried again come at the end of the line of their user. */
+function withoutTriedAgain<Arrived extends SentEvent>(arrived: readonly Arrived[]): Arrived[] {
+  const refused = new Set<string>();
+  return arrived.filter(({ messageId, sequence }) => {
+    if (fateOf(sequence) !== 'refuse') return true;
+    const isFirst = !refused.has(messageId);
+    refused.add(messageId);
+    return isFirst;
+  });
+}
+
 interface Facts {
   messages: ReadonlySet<string>;
   delivered: ReadonlySet<string>;
@@ -176,7 +190,7 @@ function deliveryFaults(
 ): string[] {
   const arrived = deliveries.map((one) => ({ ...eventOf(one), idempotencyKey: one.idempotencyKey }));
   const { lost, unknown, unrecognisable } = checkDeliveries(acknowledged, arrived, uncertain);
-  const overtaken = findOvertaking(arrived);
+  const overtaken = findOvertaking(withoutTriedAgain(arrived));
   const faults: string[] = [];
   if (lost.length > 0) faults.push(`${name}: ${lost.length} acknowledged events were lost: ${lost.slice(0, 5)}`);
   if (unknown.length > 0)

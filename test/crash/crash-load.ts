@@ -107,10 +107,13 @@ export class CrashLoad {
   }
 
   /** Until `stop`, until every user has had `requestsMax` answers, or until nobody answers any more. */
-  async run(url: string, requestsMax: number): Promise<void> {
+  async run(urls: readonly string[], requestsMax: number): Promise<void> {
     this.#stopped = false;
     this.isCutOff = false;
-    await Promise.all(this.#users.map((user) => this.#runUser(user, url, requestsMax)));
+    await Promise.all(
+      // A user stays with one process: order is that of acceptance there.
+      this.#users.map((user, index) => this.#runUser(user, urls[index % urls.length] ?? '', requestsMax)),
+    );
   }
 
   async #runUser(user: User, url: string, requestsMax: number): Promise<void> {

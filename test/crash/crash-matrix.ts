@@ -11,7 +11,7 @@ import { sharedServerSettings, silentLog, temporaryFolder } from '../support/dat
 import { pollUntil } from '../support/poll.ts';
 import { type CrashBuild, makeCrashBuild } from './crash-build.ts';
 import { unreachedReasons } from './crash-exemptions.ts';
-import { notReached, type Phase, phases, playRound, type Round } from './crash-round.ts';
+import { notReached, type Phase, phases, playRound, type Round, share } from './crash-round.ts';
 import type { CrashKind } from './crash-seam.ts';
 import { CrashStage } from './crash-stage.ts';
 
@@ -113,8 +113,8 @@ function planRounds(reached: Reached, options: MatrixOptions): Round[] {
     for (const [point, counts] of [...reached].sort(([a], [b]) => (a < b ? -1 : 1))) {
       for (let repeat = 0; repeat < options.repeats; repeat += 1) {
         // The first start is like any other, but for what only an empty database needs.
-        const others = phases.filter((phase) => phase !== 'first' && counts.has(phase));
-        const possible: Phase[] = others.length > 0 ? others : ['first'];
+        const own = phases.filter((phase) => phase !== 'first' && phase !== 'shared' && counts.has(phase));
+        const possible: Phase[] = own.length > 0 ? own : [counts.has('shared') ? 'shared' : 'first'];
         const phase = possible[random.integer(possible.length)] ?? 'run';
         const occurrence =
           1 + random.integer(Math.min(occurrenceMax, Math.ceil((counts.get(phase) ?? 1) / (phase === 'run' ? 2 : 4))));
@@ -202,6 +202,8 @@ class Lane {
     const faults = await stage.judge();
     if (faults.length > 0) throw new Error(`expected a run without a chosen crash to be without faults, got ${faults}`);
     note('start', added(starting, await stage.counts()));
+    for (const isKilled of [false, true]) await share(stage, isKilled);
+    note('shared', await stage.counts());
     stage.startLoad();
     await stage.acknowledgedMore(50);
     await stage.counts();

@@ -24,6 +24,8 @@ const handlers: Readonly<Record<string, readonly string[]>> = {
 /** A small load must see what a large one sees: ids run out, the ledger is folded, datasets are dropped. */
 const constants: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   'storage/dedup-tables': { tableAgeMs: 60 },
+  'storage/inbox-writer': { tableBytesMax: 4_000 },
+  'storage/lease-actor': { lookMs: 200, abandonedMs: 200 },
   'storage/ledger-tables': { ledgerRowsMax: 60 },
   'storage/maintenance': { periodMs: 40, backoffMsMax: 80 },
   'storage/ownership': { jobIdBlock: 96 },

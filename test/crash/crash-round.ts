@@ -6,10 +6,10 @@ import type { CrashStage } from './crash-stage.ts';
 
 /**
  * When in the life of a process a point is reached: in the start on an empty database; in the start on one in use, until
- * what was left unfinished is done; at work; in the drain.
+ * what was left unfinished is done; at work; in the drain; or while another process joins, shares the work and goes.
  */
-export type Phase = 'first' | 'start' | 'run' | 'stop';
-export const phases: readonly Phase[] = ['first', 'start', 'run', 'stop'];
+export type Phase = 'first' | 'start' | 'run' | 'stop' | 'shared';
+export const phases: readonly Phase[] = ['first', 'start', 'run', 'stop', 'shared'];
 
 export interface Round {
   point: string;
@@ -20,6 +20,8 @@ export interface Round {
 
 /** Acknowledged before a process is killed or stopped, so that it leaves something unfinished behind. */
 const unfinishedMin = 25;
+/** Acknowledged by two processes together, before one of them goes. */
+const sharedMin = 60;
 /** Acknowledged after PostgreSQL has come back under a process that was not restarted. */
 const afterReturnMin = 10;
 const startsMax = 5;
@@ -38,6 +40,8 @@ export async function playRound(stage: CrashStage, round: Round, postmasterPidFi
       return order.kind === 'self' ? await crashAtWork(stage, order) : await losePostgresAtWork(stage, order);
     case 'stop':
       return await crashAtStop(stage, order);
+    case 'shared':
+      return await crashBesideAnother(stage, order);
   }
 }
 
@@ -107,6 +111,31 @@ async function crashAtStop(stage: CrashStage, order: CrashOrder): Promise<string
   const reached = order.kind === 'self' ? process.end === 'killed' : stage.postgresCrashes > postgresCrashes;
   const faults = reached ? [] : [`${notReached} in the stop`];
   return [...faults, ...(await recover(stage))];
+}
+
+/** The other process takes over what a killed one leaves, and gives it back to its successor. */
+async function crashBesideAnother(stage: CrashStage, order: CrashOrder): Promise<string[]> {
+  const { process, postgresCrashes } = stage;
+  process.command({ kind: 'arm', order });
+  void process.next('crashed').then((event) => (event === undefined ? undefined : stage.restartPostgres()));
+  await share(stage, order.occurrence % 2 === 0);
+  const reached = order.kind === 'self' ? process.end === 'killed' : stage.postgresCrashes > postgresCrashes;
+  const faults = reached ? [] : [describeMiss(stage, order)];
+  if (process.end !== undefined && !(await stage.start()))
+    return [...faults, `it does not start any more:\n${stage.process.output.slice(-2_000)}`];
+  await stage.part(false);
+  return [...faults, ...(await stage.judge())];
+}
+
+/** One pass through everything that only several processes reach. Ends when the process is quiet and alone, or over. */
+export async function share(stage: CrashStage, isKilled: boolean): Promise<void> {
+  await stage.join();
+  stage.startLoad();
+  await stage.acknowledgedMore(sharedMin);
+  // While events are accepted for it, so that it leaves some in an inbox.
+  if (stage.process.end === undefined) await stage.part(isKilled);
+  await stage.stopLoad();
+  if (stage.process.end === undefined) await stage.quiet();
 }
 
 async function recover(stage: CrashStage): Promise<string[]> {

@@ -15,8 +15,9 @@ import { LightProcess } from './light-client.ts';
 /** Answers of one user in a round that is not cut short. */
 const requestsMax = 60;
 /** New acknowledgements between two troubles. */
-const troubleEvery = 30;
+const troubleEvery = 25;
 const judgeAttemptsMax = 20;
+const startsMax = 5;
 const undefinedTable = '42P01';
 
 export interface StageOptions {
@@ -33,6 +34,8 @@ export class CrashStage {
   readonly #options: StageOptions;
   readonly #postgres: Postgres;
   #process: LightProcess | undefined;
+  /** Shares the database with the process for a while, as one on another host would. */
+  #companion: LightProcess | undefined;
   /** What reaching `ready` went through. */
   startCounts: Record<string, number> = {};
   #running: Promise<void> = Promise.resolve();
@@ -71,13 +74,7 @@ export class CrashStage {
 
   /** Starts a process; resolves when it is ready (true) or over. */
   async start(order?: CrashOrder): Promise<boolean> {
-    const { server, database, lightProcessPath, cleanup } = this.#options;
-    const host = encodeURIComponent(server.socketDir);
-    const process = new LightProcess(cleanup, lightProcessPath, {
-      postgresUrl: `postgres://${server.user}@/${database}?host=${host}&port=${server.port}`,
-      workspace: crashWorkspace(this.destination),
-      order,
-    });
+    const process = this.#fork(order);
     this.#process = process;
     const ready = process.next('ready');
     // PostgreSQL may be killed before there is anybody who could be ready: then it is brought back at once.
@@ -88,9 +85,30 @@ export class CrashStage {
     return process.end === undefined;
   }
 
+  /** Another process joins; PostgreSQL may be killed while it starts. */
+  async join(): Promise<void> {
+    for (let starts = 0; starts < startsMax; starts += 1) {
+      const companion = this.#fork(undefined);
+      this.#companion = companion;
+      if ((await companion.next('ready')) !== undefined) return;
+    }
+    throw new Error(`expected another process to start, got:\n${this.#companion?.output.slice(-2_000)}`);
+  }
+
+  /** The other process goes: in order, or by SIGKILL, which leaves its lanes and its inboxes to the one that stays. */
+  async part(isKilled: boolean): Promise<void> {
+    const companion = this.#companion;
+    this.#companion = undefined;
+    if (companion === undefined) return;
+    if (isKilled) await companion.kill();
+    else companion.command({ kind: 'stop' });
+    await companion.ended;
+  }
+
   /** Sends requests until `stopLoad`, with a refused commit or a cut connection now and then. */
   startLoad(): void {
-    this.#running = this.load.run(this.process.url, requestsMax);
+    const urls = [this.process, this.#companion].flatMap((one) => (one === undefined ? [] : one.url));
+    this.#running = this.load.run(urls, requestsMax);
     let next = this.load.acknowledgedCount + troubleEvery;
     const look = async (): Promise<void> => {
       await pollUntil('trouble', () => (this.load.acknowledgedCount >= next || loaded ? true : undefined), 60_000);
@@ -169,13 +187,25 @@ export class CrashStage {
     return (await answer)?.counts ?? {};
   }
 
+  #fork(order: CrashOrder | undefined): LightProcess {
+    const { server, database, lightProcessPath, cleanup } = this.#options;
+    const host = encodeURIComponent(server.socketDir);
+    return new LightProcess(cleanup, lightProcessPath, {
+      postgresUrl: `postgres://${server.user}@/${database}?host=${host}&port=${server.port}`,
+      workspace: crashWorkspace(this.destination),
+      order,
+    });
+  }
+
   async #trouble(): Promise<void> {
     this.#troubles += 1;
-    if (this.#troubles % 2 === 0) this.process.command({ kind: 'refuse' });
+    const kind = this.#troubles % 3;
+    if (kind === 0) this.process.command({ kind: 'refuse' });
+    else if (kind === 1) this.process.command({ kind: 'redrive' });
     else {
-      const storage = "datname = current_database() and application_name like 'sluice storage%'";
+      const cut = "datname = current_database() and application_name ~ '^sluice (storage|lease)'";
       await this.#postgres
-        .query(`select pg_terminate_backend(pid) from pg_stat_activity where ${storage}`)
+        .query(`select pg_terminate_backend(pid) from pg_stat_activity where ${cut}`)
         // PostgreSQL may be away just now, which is trouble enough.
         .catch(() => undefined);
     }

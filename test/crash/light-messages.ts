@@ -15,10 +15,12 @@ export interface LightOptions {
 
 export type LightCommand =
   | { kind: 'arm'; order: CrashOrder }
-  /** Answers `quiet` once nothing is pending. */
+  /** Answers `quiet` once it owns every lane, nothing waits in an inbox, and nothing is pending. */
   | { kind: 'awaitQuiet' }
   /** One commit that Postgres refuses, together with one that it takes. */
   | { kind: 'refuse' }
+  /** Tries some of the jobs again that were given up. */
+  | { kind: 'redrive' }
   | { kind: 'counts' }
   | { kind: 'stop' };
 

@@ -17,7 +17,9 @@ import { EventGate } from '../../actors/services/event-gate.ts';
 import { builtInWebhookSources } from '../../actors/services/webhook-sources.ts';
 import { WorkspaceHolder } from '../../actors/services/workspace.ts';
 import { type StorageMessage, storageKind } from '../../actors/storage/contract.ts';
+import { type DeadLetterFilter, findDeadLetters } from '../../actors/storage/dead-letters.ts';
 import { leaseDefinition } from '../../actors/storage/lease-actor.ts';
+import { redrive } from '../../actors/storage/redrive.ts';
 import { storageDefinition } from '../../actors/storage/storage-actor.ts';
 import { StorageLanes } from '../../actors/storage-lanes.ts';
 import {
@@ -28,12 +30,25 @@ import {
   loadConfig,
   realSeams,
 } from '../../runtime/index.ts';
+import type { Postgres } from '../../transport/index.ts';
 import { pollUntil } from '../support/poll.ts';
 import { jobRows } from '../support/storage-fixture.ts';
 import { arm, takeCounts } from './crash-seam.ts';
 import { type LightCommand, type LightEvent, type LightOptions, lightOptionsName } from './light-messages.ts';
 
 const role = 'light';
+/** What destinations refused, of all sources, and was not tried again yet. */
+const refused: DeadLetterFilter = {
+  destinationId: '',
+  sourceId: '',
+  code: 400,
+  sinceMs: 0,
+  untilMs: 0,
+  beforeJobId: 0,
+  jobIds: [],
+  withRetried: false,
+};
+const redrivenMax = 5;
 const drainMs = 10_000;
 const readyMs = 30_000;
 
@@ -53,15 +68,15 @@ async function obey(command: LightCommand): Promise<void> {
       arm(command.order, () => tell({ kind: 'crashed' }));
       return;
     case 'awaitQuiet':
-      await pollUntil(
-        'nothing to be pending',
-        async () => ((await program.pending()) === 0 ? true : undefined),
-        60_000,
-      );
+      await pollUntil('nothing to be pending', async () => ((await program.isQuiet()) ? true : undefined), 60_000);
       tell({ kind: 'quiet' });
       return;
     case 'refuse':
       program.refuse();
+      return;
+    case 'redrive':
+      // Postgres may be away, or the lane another process's: somebody asks again later.
+      program.redrive().catch(() => undefined);
       return;
     case 'counts':
       tell({ kind: 'counts', counts: takeCounts() });
@@ -94,6 +109,8 @@ function lightSettings(postgresUrl: string): Settings {
       handOffBytesMax: 12_000,
       readRowsMax: 20,
     },
+    // Clients of the matrix send nothing twice.
+    dedup: { ...settings.dedup, windowMs: 300 },
     processor: { ...settings.processor, slots: 20 },
     router: {
       ...settings.router,
@@ -156,10 +173,8 @@ async function startLight({ postgresUrl, workspace: snapshot }: LightOptions) {
   return {
     port: gateway.port,
     refuse: () => refuse(storage('0')),
-    async pending() {
-      const { queues } = await lanes.stats();
-      return queues.reduce((sum, queue) => sum + queue.pending, 0);
-    },
+    isQuiet: () => isQuiet(lanes, database.postgres),
+    redrive: () => redriveTwice(lanes, database.postgres),
     async stop() {
       gateway.refuse();
       await gateway.idle();
@@ -168,6 +183,21 @@ async function startLight({ postgresUrl, workspace: snapshot }: LightOptions) {
       await database.stop();
     },
   };
+}
+
+async function isQuiet(lanes: StorageLanes, postgres: Postgres): Promise<boolean> {
+  const { lanes: owned } = await lanes.lease();
+  if (owned.some(({ state }) => state !== 'owner')) return false;
+  const { rowCount } = await postgres.query('select 1 from sluice_inboxes limit 1');
+  const { queues } = await lanes.stats();
+  return rowCount === 0 && queues.every(({ pending }) => pending === 0);
+}
+
+/** At once: one of the two is told that they were tried again already. */
+async function redriveTwice(lanes: StorageLanes, postgres: Postgres): Promise<void> {
+  const found = await postgres.withSession((session) => findDeadLetters(session, refused, redrivenMax));
+  const twice = [found, found].map((jobs) => redrive(jobs, (lane, commit) => lanes.commit(lane, commit)));
+  await Promise.all(twice);
 }
 
 /** Two commits of one group, so that it is bisected: the text of one holds a zero byte, which only Postgres notices. */
