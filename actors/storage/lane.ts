@@ -6,18 +6,20 @@
 // any → fenced (another process took the lane over, or the actor was restarted; final, nothing is written any more).
 
 import { PostgresError, type PostgresSession, TransportError } from '../../transport/index.ts';
+import { Blame, blamedFor, isRefusal } from './blame.ts';
 import { planRoll } from './dataset-rolls.ts';
 import { ledgerTable } from './datasets.ts';
 import { assignJobIds, buildGroup, type GroupWrite, type NumberedJobs } from './group.ts';
 import { type Fence, fenceSql, wasCommitted, writeGroup } from './group-writer.ts';
 import type { LaneOptions, Submission } from './lane-options.ts';
 import { isFenced, type LaneOwnership, reserveJobIds } from './ownership.ts';
-import { isRefusal, RefusalOrder } from './refusal-order.ts';
+import { RefusalOrder } from './refusal-order.ts';
+import { SubmissionQueue } from './submission-queue.ts';
 
 const retryDelayMsMin = 50;
 const retryDelayMsMax = 2_000;
-/** While nothing can be written, this often is looked for submissions that nobody waits for any more. */
-const expiryLookMs = 1_000;
+/** Ids of a group that is written in parts, for each of its submissions: of the parts, and of proofs (blame.ts). */
+const groupIdsMax = 4;
 
 /** Something else that only the lane's writer may do. */
 interface Chore {
@@ -31,10 +33,8 @@ interface Numbered<Tag> extends Submission<Tag> {
 
 export class Lane<Tag> {
   readonly #options: LaneOptions<Tag>;
-  #queue: Submission<Tag>[] = [];
-  #queuedBytes = 0;
+  readonly #queue: SubmissionQueue<Tag>;
   #chores: Chore[] = [];
-  #expiryLookAtMs = 0;
   #session: PostgresSession | undefined;
   #ownership: LaneOwnership;
   #connecting: Promise<{ session: PostgresSession }> | undefined;
@@ -52,6 +52,7 @@ export class Lane<Tag> {
 
   constructor(options: LaneOptions<Tag>, session: PostgresSession, ownership: LaneOwnership) {
     this.#options = options;
+    this.#queue = new SubmissionQueue(options, this.#refusals);
     this.#session = session;
     this.#backendPid = session.backendPid;
     this.#ownership = ownership;
@@ -64,7 +65,7 @@ export class Lane<Tag> {
   }
 
   get queuedBytes(): number {
-    return this.#queuedBytes;
+    return this.#queue.bytes;
   }
 
   /** The ledger table that the group in flight writes to. */
@@ -92,8 +93,6 @@ export class Lane<Tag> {
       return;
     }
     this.#queue.push(submission);
-    this.#queuedBytes += submission.bytes;
-    this.#dropExpired();
     this.#start();
   }
 
@@ -146,7 +145,7 @@ export class Lane<Tag> {
       if (this.#isReviving) await this.#untilDecided(() => Promise.resolve());
       this.#isReviving = false;
       while (this.#queue.length > 0 || this.#chores.length > 0) {
-        const group = this.#takeGroup();
+        const group = this.#queue.takeGroup();
         inHand = group;
         if (group.length > 0) await this.#reserve(group);
         await this.#prepareDatasets(group);
@@ -155,9 +154,7 @@ export class Lane<Tag> {
         inHand = [];
       }
     } catch (error) {
-      const lost = [...inHand, ...this.#queue];
-      this.#queue = [];
-      this.#queuedBytes = 0;
+      const lost = [...inHand, ...this.#queue.takeAll()];
       const closed = this.#fenced !== undefined;
       this.#fenced ??= error instanceof Error ? error : new Error(String(error));
       for (const chore of this.#chores.splice(0)) chore.fail(this.#fenced);
@@ -168,53 +165,12 @@ export class Lane<Tag> {
     for (const idle of this.#idle.splice(0)) idle();
   }
 
-  /** Empty when all that waited has expired. */
-  #takeGroup(): Submission<Tag>[] {
-    const nowMs = this.#options.nowMs();
-    const group: Submission<Tag>[] = [];
-    let rows = 0;
-    let bytes = 0;
-    let taken = 0;
-    for (const submission of this.#queue) {
-      const isFull = rows + submission.rows > this.#options.groupRowsMax || bytes > this.#options.groupBytesMax;
-      if (group.length > 0 && isFull) break;
-      taken += 1;
-      if (this.#expire(submission, nowMs)) continue;
-      if (this.#sendBack(submission)) {
-        this.#queuedBytes -= submission.bytes;
-        continue;
-      }
-      rows += submission.rows;
-      bytes += submission.bytes;
-      group.push(submission);
-    }
-    this.#queuedBytes -= bytes;
-    this.#queue.splice(0, taken);
-    return group;
-  }
-
-  /** Keeps the queue bounded while Postgres is away: the gateway's room is free again once it has given up. */
-  #dropExpired(): void {
-    const nowMs = this.#options.nowMs();
-    if (nowMs < this.#expiryLookAtMs) return;
-    this.#expiryLookAtMs = nowMs + expiryLookMs;
-    this.#queue = this.#queue.filter((submission) => !this.#expire(submission, nowMs));
-  }
-
-  /**
-   * Events that were answered 503 are not stored later. Results are: a partition's later ones may stand behind them in
-   * the queue, and jobs must be stored in the order in which they were made.
-   */
-  #expire(submission: Submission<Tag>, nowMs: number): boolean {
-    if (submission.commit.results.length > 0 || submission.deadlineMs > nowMs) return false;
-    this.#queuedBytes -= submission.bytes;
-    this.#options.onExpired(submission);
-    return true;
-  }
-
-  /** One id for every job, and one for the group itself. */
+  /** An id for every job, for the group itself, and for all it may be divided into. */
   async #reserve(group: readonly Submission<Tag>[]): Promise<void> {
-    const count = group.reduce((sum, one) => sum + one.commit.jobs.reduce((jobs, stored) => jobs + stored.count, 1), 1);
+    const count = group.reduce(
+      (sum, { commit }) => sum + commit.jobs.reduce((jobs, stored) => jobs + stored.count, groupIdsMax),
+      1,
+    );
     await this.#untilDecided((session) => reserveJobIds(session, this.#ownership, count));
   }
 
@@ -226,28 +182,11 @@ export class Lane<Tag> {
     });
   }
 
-  #sendBack(submission: Submission<Tag>): boolean {
-    if (!this.#refusals.isBehind(submission.commit)) return false;
-    this.#options.onBehind(submission);
-    return true;
-  }
-
-  async #commitGroup(group: readonly Numbered<Tag>[]): Promise<void> {
+  /** `isBlamed`: a part of a group that Postgres fails for unknown reasons, while it takes others. */
+  async #commitGroup(group: readonly Numbered<Tag>[], isBlamed = false): Promise<void> {
     if (group.length === 0) return;
-    const groupId = this.#ownership.nextJobId;
-    this.#ownership.nextJobId += 1;
-    const ledgerNumber = this.#options.ledgerNumber();
-    this.#ledgerInUse = ledgerNumber;
-    const { lane } = this.#ownership;
-    const write = buildGroup(group, {
-      groupId,
-      lane,
-      datasets: this.#options.datasets,
-      ledgerNumber,
-      dedupTable: this.#options.dedupTable(),
-      nowMs: this.#options.nowMs(),
-    });
-    const refused = await this.#write(write, ledgerTable(lane, ledgerNumber));
+    const write = this.#build(group);
+    const refused = await this.#write(write, new Blame(isBlamed), group.length > 1);
     this.#ledgerInUse = undefined;
     if (refused === undefined) {
       this.#settle(write);
@@ -261,9 +200,26 @@ export class Lane<Tag> {
       return;
     }
     // Somebody's data is refused: halve until only the culprit fails. Order of ids is order of commits all the same.
+    const isUnknown = refused.category === 'other';
     const half = Math.ceil(group.length / 2);
-    await this.#commitGroup(group.slice(0, half));
-    await this.#commitGroup(group.slice(half).filter((submission) => !this.#sendBack(submission)));
+    await this.#commitGroup(group.slice(0, half), isUnknown);
+    const rest = group.slice(half).filter((submission) => !this.#queue.sendBack(submission));
+    await this.#commitGroup(rest, isUnknown);
+  }
+
+  #build(group: readonly Numbered<Tag>[]): GroupWrite {
+    const groupId = this.#ownership.nextJobId;
+    this.#ownership.nextJobId += 1;
+    const ledgerNumber = this.#options.ledgerNumber();
+    this.#ledgerInUse = ledgerNumber;
+    return buildGroup(group, {
+      groupId,
+      lane: this.#ownership.lane,
+      datasets: this.#options.datasets,
+      ledgerNumber,
+      dedupTable: this.#options.dedupTable(),
+      nowMs: this.#options.nowMs(),
+    });
   }
 
   #settle(write: GroupWrite): void {
@@ -277,9 +233,11 @@ export class Lane<Tag> {
     for (const [dataset, jobs] of write.finished) dataset.finished += jobs;
   }
 
-  /** Undefined when committed; the error when Postgres refuses the data. */
-  #write(write: GroupWrite, ledger: string): Promise<PostgresError | undefined> {
+  /** Undefined when committed; otherwise why nothing of it was: the group is to be divided, or refused if it cannot be. */
+  #write(write: GroupWrite, blame: Blame, mayBeDivided: boolean): Promise<PostgresError | undefined> {
+    const ledger = ledgerTable(this.#ownership.lane, this.#ledgerInUse ?? 0);
     let again = false;
+    let isProven = false;
     return this.#untilDecided(async (session) => {
       if (again && (await wasCommitted(session, ledger, write.groupId))) return undefined;
       again = true;
@@ -288,9 +246,25 @@ export class Lane<Tag> {
         return undefined;
       } catch (error) {
         if (isRefusal(error)) return error;
+        const verdict = session.broken === undefined && !isFenced(error) ? blame.judge(error) : 'again';
+        if (verdict === 'split' && mayBeDivided) return blamedFor(error);
+        // It must fail once more after the proof: Postgres may have recovered just between the two.
+        if (verdict === 'blame' && isProven) return blamedFor(error);
+        isProven = verdict === 'blame' && (await this.#takesOthers(session));
         throw error;
       }
     });
+  }
+
+  /** Proof that Postgres commits at all: a group with nothing in it but its mark. */
+  async #takesOthers(session: PostgresSession): Promise<boolean> {
+    try {
+      await writeGroup(session, this.#build([]), this.#ownership, this.#options.copyRowsMin);
+      return true;
+    } catch (error) {
+      if (isFenced(error)) throw error;
+      return false;
+    }
   }
 
   /** Runs `work` on a good connection until it neither fails for lack of Postgres nor throws for ever. */

@@ -3,7 +3,6 @@
 // and events of one user would change places. Every commit tells how many refusals its session had seen when it was
 // sent: one that has seen fewer than there were is sent back untried.
 
-import { type PostgresError, TransportError } from '../../transport/index.ts';
 import type { Commit } from './contract.ts';
 
 /** Sessions with a refusal that are remembered; refusals take a fault of ours, so there are hardly ever any. */
@@ -32,10 +31,4 @@ export class RefusalOrder {
       ({ session, refusalsSeen }) => refusalsSeen !== undefined && refusalsSeen < (this.#refusals.get(session) ?? 0),
     );
   }
-}
-
-/** Postgres refuses the data itself: trying again changes nothing. Everything else is a matter of time. */
-export function isRefusal(error: unknown): error is PostgresError {
-  const category = error instanceof TransportError ? Reflect.get(error, 'category') : undefined;
-  return category === 'data' || category === 'constraint';
 }

@@ -82,6 +82,51 @@ for (const [code, name] of [
   });
 }
 
+test('what Postgres fails for a reason nobody knows costs its sender alone, once others are seen to be taken', async (t) => {
+  const { database, fixture } = await setup(t, 1_000);
+  const replies = await commitTogether(database, fixture, ['one', 'fail-XX000', 'two', 'three']);
+  assert.deepEqual(
+    replies.map((reply) => (reply.kind === 'refused' ? reply.sqlState : reply.kind)),
+    ['committed', 'XX000', 'committed', 'committed'],
+  );
+  assert.deepEqual(await storedMessages(database), ['one', 'two', 'three']);
+});
+
+test('while Postgres takes nothing at all, nobody is blamed', async (t) => {
+  const { database, fixture } = await setup(t, 0);
+  await database.open({ poolMax: 1 }).query(
+    `create sequence trials;
+     create function refuse_all() returns trigger language plpgsql as $$
+     begin
+       if nextval('trials') <= 8 then
+         raise exception 'permission denied' using errcode = '42501';
+       end if;
+       return new;
+     end $$;
+     create trigger refuse_all before insert on sluice_ledger_1 for each row execute function refuse_all()`,
+  );
+  const replies = await Promise.all([fixture.store('gw', ['a']), fixture.store('gw', ['b'])]);
+  assert.deepEqual(replies, [{ kind: 'committed' }, { kind: 'committed' }]);
+});
+
+test('a group that takes too long is written in parts', async (t) => {
+  const { database, fixture } = await setup(t, 0);
+  await database.open({ poolMax: 1 }).query(
+    `create function only_few() returns trigger language plpgsql as $$
+     begin
+       if (select count(*) from inserted) > 2 then
+         raise exception 'too slow' using errcode = '57014';
+       end if;
+       return null;
+     end $$;
+     create trigger only_few after insert on gw_jobs_1 referencing new table as inserted execute function only_few()`,
+  );
+  const messageIds = ['one', 'two', 'three', 'four', 'five'];
+  const replies = await commitTogether(database, fixture, messageIds);
+  assert.ok(replies.every(({ kind }) => kind === 'committed'));
+  assert.deepEqual(await storedMessages(database), messageIds);
+});
+
 test('a connection that has fallen silent is cut, and the lane goes on without its former self', async (t) => {
   const database = await testDatabase(t);
   const proxy = await startSilentProxy(database);
