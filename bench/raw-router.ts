@@ -23,7 +23,7 @@ async function deliver({ origin, jobs, connections, eventBytes, batch }: RawDeli
   const pool = new Pool(origin, { connections, pipelining: 1 });
   const event = payloadOf(eventBytes);
   const body = Buffer.from(batch === 1 ? event : `[${Array.from({ length: batch }, () => event).join(',')}]`);
-  let unsent = jobs / batch;
+  let unsent = Math.ceil(jobs / batch);
   let underWay = 0;
   const beganAt = performance.now();
   await new Promise<void>((resolve, reject) => {

@@ -33,20 +33,26 @@ export type KeyMode = 'enabled' | 'suspended' | 'half-enabled';
 /** A job's place in the lines. `Payload` is whatever the caller keeps with it. */
 export interface Place<Payload> {
   readonly payload: Payload;
-  readonly keys: readonly string[];
+  /** One for each key; it has no order to keep without any. */
+  stands: readonly Stand<Payload>[];
   /** Lines in which another job comes first. 0 = ready. */
   blockedBy: number;
   isInside: boolean;
-  /** The line of each key, undefined where it was given up. */
-  readonly lines: (Line<Payload> | undefined)[];
-  /** The neighbours in line, by position of the key in `keys`. */
-  readonly next: (Place<Payload> | undefined)[];
-  readonly previous: (Place<Payload> | undefined)[];
+}
+
+/** A place under one of its keys. */
+interface Stand<Payload> {
+  readonly key: string;
+  readonly place: Place<Payload>;
+  /** Undefined where it was given up, and after it was left. */
+  line: Line<Payload> | undefined;
+  previous: Stand<Payload> | undefined;
+  next: Stand<Payload> | undefined;
 }
 
 interface Line<Payload> {
-  head: Place<Payload>;
-  tail: Place<Payload>;
+  head: Stand<Payload>;
+  tail: Stand<Payload>;
   jobs: number;
   /** Its first job was given up after it had failed, and none has succeeded since. */
   isCareful: boolean;
@@ -82,33 +88,13 @@ export class Ordering<Payload> {
 
   /** Puts a job at the end of its lines. Jobs enter in id order. An empty key has no order to keep. */
   enter(keys: readonly string[], payload: Payload, nowMs = 0): Place<Payload> {
-    const used = keys.filter((key, index) => key !== '' && keys.indexOf(key) === index && this.#isKept(key, nowMs));
-    const place: Place<Payload> = {
-      payload,
-      keys: used,
-      blockedBy: 0,
-      isInside: true,
-      lines: [],
-      next: [],
-      previous: [],
-    };
-    for (const key of used) {
-      const line = this.#lines.get(key);
-      const previous = line?.tail;
-      place.next.push(undefined);
-      place.previous.push(previous);
-      if (line === undefined || previous === undefined) {
-        const own: Line<Payload> = { head: place, tail: place, jobs: 1, isCareful: false };
-        this.#lines.set(key, own);
-        place.lines.push(own);
-        continue;
-      }
-      previous.next[previous.keys.indexOf(key)] = place;
-      line.tail = place;
-      line.jobs += 1;
-      place.lines.push(line);
-      place.blockedBy += 1;
-    }
+    const [first = '', second = ''] = keys;
+    const place: Place<Payload> = { payload, stands: [], blockedBy: 0, isInside: true };
+    const own = this.#isKept(first, nowMs) ? this.#stand(place, first) : undefined;
+    const other = second !== first && this.#isKept(second, nowMs) ? this.#stand(place, second) : undefined;
+    // Literals, because a pushed array takes the room of sixteen, and there is one for every job.
+    if (own !== undefined) place.stands = other === undefined ? [own] : [own, other];
+    else if (other !== undefined) place.stands = [other];
     this.#jobs += 1;
     if (place.blockedBy > 0) this.#blockedJobs += 1;
     return place;
@@ -118,14 +104,14 @@ export class Ordering<Payload> {
   leave(place: Place<Payload>, how: Leaving = 'otherwise'): Place<Payload>[] {
     assert(place.isInside, 'expected a job to leave the barrier once');
     place.isInside = false;
-    const released: Place<Payload>[] = [];
-    for (let index = 0; index < place.keys.length; index += 1) {
-      const line = place.lines[index];
+    let released: Place<Payload>[] = none;
+    for (const stand of place.stands) {
+      const { line } = stand;
       if (line === undefined) continue;
       if (how === 'succeeded') line.isCareful = false;
       else if (how === 'abortedAfterFailure') line.isCareful = true;
-      const freed = this.#unlink(place, index, line);
-      if (freed?.blockedBy === 0) released.push(freed);
+      const freed = this.#unlink(stand, line);
+      if (freed?.blockedBy === 0) released = released === none ? [freed] : [...released, freed];
     }
     this.#jobs -= 1;
     if (place.blockedBy > 0) this.#blockedJobs -= 1;
@@ -139,10 +125,9 @@ export class Ordering<Payload> {
    */
   relax(place: Place<Payload>, nowMs: number): Place<Payload>[] {
     const { jobsPerKeyMax } = this.#policy;
+    if (jobsPerKeyMax === 0) return none;
     const released: Place<Payload>[] = [];
-    if (jobsPerKeyMax === 0) return released;
-    for (const [index, key] of place.keys.entries()) {
-      const line = place.lines[index];
+    for (const { key, line } of place.stands) {
       if (line === undefined || line.jobs <= jobsPerKeyMax) continue;
       this.#relaxed.set(key, nowMs);
       released.push(...this.#dissolve(key, line));
@@ -157,12 +142,12 @@ export class Ordering<Payload> {
    */
   followers(member: Place<Payload>, isMember: (place: Place<Payload>) => boolean): Place<Payload>[] {
     const found: Place<Payload>[] = [];
-    for (const next of member.next) {
+    for (const { next: behind } of member.stands) {
+      const next = behind?.place;
       if (next === undefined || isMember(next) || found.includes(next)) continue;
-      const isFree = next.lines.every((line, index) => {
-        const before = next.previous[index];
-        return line === undefined || before === undefined || (isMember(before) && !line.isCareful);
-      });
+      const isFree = next.stands.every(
+        ({ line, previous }) => previous === undefined || (isMember(previous.place) && line?.isCareful !== true),
+      );
       if (isFree) found.push(next);
     }
     return found;
@@ -188,6 +173,7 @@ export class Ordering<Payload> {
 
   /** Whether jobs of this key stand in line now; forgets what is over. */
   #isKept(key: string, nowMs: number): boolean {
+    if (key === '') return false;
     if (this.#relaxed.size === 0) return true;
     if (this.#relaxed.size > relaxedKeysSwept) {
       for (const one of this.#relaxed.keys()) if (this.modeOf(one, nowMs) === 'enabled') this.#relaxed.delete(one);
@@ -197,18 +183,30 @@ export class Ordering<Payload> {
     return mode !== 'suspended';
   }
 
+  #stand(place: Place<Payload>, key: string): Stand<Payload> {
+    const line = this.#lines.get(key);
+    const stand: Stand<Payload> = { key, place, line, previous: line?.tail, next: undefined };
+    if (line === undefined) {
+      stand.line = { head: stand, tail: stand, jobs: 1, isCareful: false };
+      this.#lines.set(key, stand.line);
+      return stand;
+    }
+    line.tail.next = stand;
+    line.tail = stand;
+    line.jobs += 1;
+    place.blockedBy += 1;
+    return stand;
+  }
+
   /** Takes a place out of one of its lines. Returns the one that is first now, when that changed. */
-  #unlink(place: Place<Payload>, index: number, line: Line<Payload>): Place<Payload> | undefined {
-    const key = place.keys[index] ?? '';
-    const [previous, next] = [place.previous[index], place.next[index]];
-    place.lines[index] = undefined;
-    place.previous[index] = undefined;
-    place.next[index] = undefined;
+  #unlink(stand: Stand<Payload>, line: Line<Payload>): Place<Payload> | undefined {
+    const { key, previous, next } = stand;
+    detach(stand);
     line.jobs -= 1;
-    if (next !== undefined) next.previous[next.keys.indexOf(key)] = previous;
+    if (next !== undefined) next.previous = previous;
     else if (previous !== undefined) line.tail = previous;
     if (previous !== undefined) {
-      previous.next[previous.keys.indexOf(key)] = next;
+      previous.next = next;
       return undefined;
     }
     if (next === undefined) {
@@ -216,25 +214,31 @@ export class Ordering<Payload> {
       return undefined;
     }
     line.head = next;
-    next.blockedBy -= 1;
-    return next;
+    next.place.blockedBy -= 1;
+    return next.place;
   }
 
   #dissolve(key: string, line: Line<Payload>): Place<Payload>[] {
     const released: Place<Payload>[] = [];
     this.#lines.delete(key);
-    for (let place: Place<Payload> | undefined = line.head; place !== undefined; ) {
-      const index = place.keys.indexOf(key);
-      const next: Place<Payload> | undefined = place.next[index];
-      place.lines[index] = undefined;
-      place.previous[index] = undefined;
-      place.next[index] = undefined;
-      if (place !== line.head) {
+    let stand: Stand<Payload> | undefined = line.head;
+    while (stand !== undefined) {
+      const { next, place }: Stand<Payload> = stand;
+      detach(stand);
+      if (stand !== line.head) {
         place.blockedBy -= 1;
         if (place.blockedBy === 0) released.push(place);
       }
-      place = next;
+      stand = next;
     }
     return released;
   }
+}
+
+const none: never[] = [];
+
+function detach(stand: Stand<unknown>): void {
+  stand.line = undefined;
+  stand.previous = undefined;
+  stand.next = undefined;
 }

@@ -133,12 +133,12 @@ export class Sender {
       const own = told === undefined ? outcome : memberOutcome(outcome, told);
       const verdict = own === undefined ? undefined : this.#judge(lane, routed, own, nowMs);
       const isOut = verdict !== undefined && verdict.state !== 'failed';
-      const keys = routed.place?.keys ?? [];
-      if (own === undefined || verdict === undefined || (!isOut && keys.some((key) => heldKeys.has(key)))) {
+      const stands = routed.place?.stands ?? [];
+      if (own === undefined || verdict === undefined || (!isOut && stands.some(({ key }) => heldKeys.has(key)))) {
         routed.mustBeAlone ||= told?.kind === 'alone';
         routed.attempts -= 1;
       } else attempt.settled = settledBy(verdict, routed, own, nowMs);
-      if (!isOut && verdicts !== undefined) for (const key of keys) heldKeys.add(key);
+      if (!isOut && verdicts !== undefined) for (const { key } of stands) heldKeys.add(key);
     }
   }
 
