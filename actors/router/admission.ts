@@ -5,7 +5,7 @@
 import type { ActorLog } from '../../runtime/index.ts';
 import type { Environment } from '../environment.ts';
 import type { WorkspaceIndex } from '../services/workspace.ts';
-import { type BreakerPolicy, breakerPolicyOf } from './breaker.ts';
+import { Breaker, type BreakerMemory, type BreakerPolicy, breakerPolicyOf } from './breaker.ts';
 import { Lane } from './lane.ts';
 import { type LanePolicy, lanePolicyOf } from './lane-policy.ts';
 import { drainedFor, type JobLane, type RoutedJob, type Settled } from './routed-job.ts';
@@ -19,11 +19,13 @@ export class Admission {
   readonly #breaker: BreakerPolicy;
   readonly #environment: Environment;
   readonly #shares: number;
+  readonly #breakers: BreakerMemory;
   readonly #log: ActorLog;
   readonly #policies = new WeakMap<JobLane, WorkspaceIndex>();
 
   /** `shares`: how many actors send to one destination. */
-  constructor(environment: Environment, shares: number, log: ActorLog) {
+  constructor(environment: Environment, shares: number, breakers: BreakerMemory, log: ActorLog) {
+    this.#breakers = breakers;
     this.#log = log;
     this.#breaker = breakerPolicyOf(environment.settings);
     this.#environment = environment;
@@ -31,7 +33,11 @@ export class Admission {
   }
 
   newLane(destinationId: string): JobLane {
-    const lane = new Lane<RoutedJob>(destinationId, this.#breaker, this.#policyOf(destinationId));
+    const lane = new Lane<RoutedJob>(
+      destinationId,
+      this.#breakers.take(destinationId) ?? new Breaker(this.#breaker),
+      this.#policyOf(destinationId),
+    );
     this.#policies.set(lane, this.#environment.workspace.current);
     return lane;
   }

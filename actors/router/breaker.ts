@@ -43,6 +43,11 @@ export class Breaker {
     return nowMs >= this.#probeAtMs ? 0 : this.#probeAtMs;
   }
 
+  /** Whoever probed is gone: what became of the probe will not be told. */
+  abandonProbe(): void {
+    this.#isProbing = false;
+  }
+
   /** A job is sent. While open it is the probe. */
   sent(): void {
     if (this.#openedAtMs !== 0) this.#isProbing = true;
@@ -74,6 +79,28 @@ export class Breaker {
   }
 }
 
+/** Open breakers of routers that rest, by destination: what was found out is not forgotten with the actor. */
+export class BreakerMemory {
+  readonly #resting = new Map<string, Breaker>();
+
+  /** Keeps one that is open; the longest forgotten goes when there are too many. */
+  keep(destinationId: string, breaker: Breaker): void {
+    if (breaker.openedAtMs === 0) return;
+    breaker.abandonProbe();
+    this.#resting.set(destinationId, breaker);
+    if (this.#resting.size <= restingMax) return;
+    const [oldest] = this.#resting.keys();
+    if (oldest !== undefined) this.#resting.delete(oldest);
+  }
+
+  take(destinationId: string): Breaker | undefined {
+    const breaker = this.#resting.get(destinationId);
+    this.#resting.delete(destinationId);
+    return breaker;
+  }
+}
+
+const restingMax = 10_000;
 const probeMsMin = 1_000;
 
 export function breakerPolicyOf({ router }: Settings): BreakerPolicy {

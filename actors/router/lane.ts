@@ -2,7 +2,7 @@
 // partition of one destination has one lane; in the modes `none` and `workspace` many share an actor, and lanes keep
 // a destination that stalls from holding requests another could use.
 
-import { Breaker, type BreakerPolicy } from './breaker.ts';
+import type { Breaker } from './breaker.ts';
 import { RequestCache } from './job-parameters.ts';
 import type { LanePolicy } from './lane-policy.ts';
 import { Ordering } from './ordering.ts';
@@ -30,10 +30,10 @@ export class Lane<Job> {
   throttle: Throttle | undefined;
   #ordering: Ordering<Job>;
 
-  constructor(destinationId: string, breaker: BreakerPolicy, policy: LanePolicy) {
+  constructor(destinationId: string, breaker: Breaker, policy: LanePolicy) {
     this.destinationId = destinationId;
     this.encodedId = encodeURIComponent(destinationId);
-    this.breaker = new Breaker(breaker);
+    this.breaker = breaker;
     this.policy = policy;
     this.#ordering = new Ordering<Job>(policy.ordering);
   }

@@ -5,6 +5,7 @@ import { createEgressGuard, HttpClient } from '../../transport/index.ts';
 import type { Environment } from '../environment.ts';
 import { BytesBudget } from '../storage/partition-session.ts';
 import { TransformerClient } from '../transformer/transformer-client.ts';
+import { BreakerMemory } from './breaker.ts';
 import { type RouterMessage, routerKind } from './contract.ts';
 import { createHttpDelivery, type Delivery } from './delivery.ts';
 import { Router } from './router.ts';
@@ -20,6 +21,7 @@ export function routerDefinition(
   deliveryFor: (nowMs: () => number) => Delivery = httpDelivery(environment),
 ): ActorDefinition<RouterMessage> {
   const budget = new BytesBudget(threadBytesMax);
+  const breakers = new BreakerMemory();
   const transformed = transformedDelivery(environment);
   return defineActor<RouterMessage>({
     kind: routerKind,
@@ -30,7 +32,7 @@ export function routerDefinition(
     create(context) {
       const inner = deliveryFor(() => context.clock.nowMs());
       const delivery = transformed?.(inner, context) ?? inner;
-      const router = new Router(context, environment, delivery, budget);
+      const router = new Router(context, environment, { delivery, budget, breakers });
       return {
         onStart: () => router.open(),
         onMessage: (message) => router.receive(message),

@@ -18,6 +18,7 @@ import { Splits } from '../isolation.ts';
 import { consumerPlace } from '../lanes.ts';
 import { type BytesBudget, type CommitSettled, PartitionSession } from '../storage/partition-session.ts';
 import { Admission } from './admission.ts';
+import type { BreakerMemory } from './breaker.ts';
 import type { RouterMessage } from './contract.ts';
 import type { Delivery } from './delivery.ts';
 import { DeliveryMetrics } from './delivery-metrics.ts';
@@ -29,9 +30,17 @@ import { type Attempt, Sender } from './sender.ts';
 import { WakeTimers } from './wake-timers.ts';
 import { JobWindow } from './window.ts';
 
+/** What routers of one thread share. */
+export interface RouterShared {
+  readonly delivery: Delivery;
+  readonly budget: BytesBudget;
+  readonly breakers: BreakerMemory;
+}
+
 export class Router {
   readonly #context: ActorContext<RouterMessage>;
   readonly #delivery: Delivery;
+  readonly #breakers: BreakerMemory;
   readonly #session: PartitionSession<RouterMessage>;
   readonly #admission: Admission;
   readonly #window: JobWindow;
@@ -44,9 +53,11 @@ export class Router {
   readonly #unfollow: () => void;
   #stopping = false;
 
-  constructor(context: ActorContext<RouterMessage>, environment: Environment, delivery: Delivery, budget: BytesBudget) {
+  constructor(context: ActorContext<RouterMessage>, environment: Environment, shared: RouterShared) {
+    const { delivery, budget, breakers } = shared;
     this.#context = context;
     this.#delivery = delivery;
+    this.#breakers = breakers;
     const { settings, workspace, telemetry, controls } = environment;
     const { clock } = context;
     const nowMs = (): number => clock.nowMs();
@@ -65,7 +76,7 @@ export class Router {
     this.#watch = new DestinationWatch(context, telemetry.metrics);
     this.#metrics = new DeliveryMetrics(environment);
     this.#wakes = new WakeTimers(context, settings.router.idleMs);
-    this.#admission = new Admission(environment, shares, context.log);
+    this.#admission = new Admission(environment, shares, breakers, context.log);
     const sender = new Sender({
       delivery,
       tracing: telemetry.tracing,
@@ -157,7 +168,9 @@ export class Router {
     }
     this.#session.close(reason === 'passivated' && this.#results.isEmpty ? this.#window.restUntilMs() : 0);
     for (const lane of this.#window.lanes) {
-      this.#watch.forget(lane);
+      // One that rests goes on where it was; its destination stays down meanwhile.
+      if (reason === 'passivated') this.#breakers.keep(lane.destinationId, lane.breaker);
+      else this.#watch.forget(lane);
       this.#delivery.release(lane.destinationId);
     }
   }
