@@ -42,8 +42,16 @@ const sharedActorFiles = new Set([
  * What one folder of actors/ shows to the others, besides services/: its contract. That of storage has the consumer's
  * half as well: the wire form of a job, the session of a partition and what a session reports.
  */
-const actorContracts =
-  /^actors\/(?:[a-z-]+\/contract|destinations\/(?:destination|registry|batch|array-batch)|transformer\/(?:transformer-client|rest-output)|observations\/(?:observing|observation-log)|processor\/stage|storage\/(?:job-row|partition-session|demand|done-runs|ledger-tally))\.ts$/;
+const shownFiles = [
+  '[a-z-]+/contract',
+  'destinations/(?:destination|registry|batch|array-batch)',
+  'object-storage/open-storage',
+  'observations/(?:observing|observation-log)',
+  'processor/stage',
+  'storage/(?:job-row|partition-session|demand|done-runs|ledger-tally)',
+  'transformer/(?:transformer-client|rest-output)',
+];
+const actorContracts = new RegExp(`^actors/(?:${shownFiles.join('|')})\\.ts$`);
 
 /** Every dependency and the only files that may import it. A package that is not here is not ours to use. */
 const thirdParties: readonly { package: RegExp; allowed: RegExp }[] = [
@@ -62,6 +70,7 @@ const thirdParties: readonly { package: RegExp; allowed: RegExp }[] = [
     package: /^(?:ajv|ajv-formats|bowser|isbot|maxmind|re2js)(?:\/|$)/,
     allowed: /^actors\/processor\/(?:heavy-libraries|plan-rules|plan-patterns|geo-stage)\.ts$/,
   },
+  { package: /^aws4fetch$/, allowed: /^actors\/object-storage\// },
   { package: /^zod$/, allowed: /^actors\/services\/[a-z-]+\.ts$/ },
 ];
 
