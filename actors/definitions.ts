@@ -1,6 +1,8 @@
 // Every actor type of the product and the thread role that hosts it.
 
 import type { ActorDefinition } from '../runtime/index.ts';
+import { archiverDefinition } from './archival/archiver-actor.ts';
+import { archiverKind } from './archival/contract.ts';
 import type { Environment } from './environment.ts';
 import { processKind } from './process-actor.ts';
 import { processorDefinition } from './processor/processor-actor.ts';
@@ -18,6 +20,7 @@ export const roles: Readonly<Record<string, string>> = {
   [leaseKind]: 'storage',
   processor: 'actors',
   router: 'actors',
+  [archiverKind]: 'actors',
   [transformationKind]: 'sandbox',
   [suspectKind]: 'suspects',
 };
@@ -28,7 +31,7 @@ export function definitionsFor(role: string, environment: Environment): ActorDef
     case 'storage':
       return [storageDefinition(environment), leaseDefinition(environment)];
     case 'actors':
-      return [processorDefinition(environment), routerDefinition(environment)];
+      return [processorDefinition(environment), routerDefinition(environment), archiverDefinition(environment)];
     case 'sandbox':
       return [transformationDefinition(environment, transformationKind)];
     case 'suspects':

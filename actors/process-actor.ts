@@ -1,6 +1,7 @@
 // The process as an actor on the main thread: where other threads tell what concerns the whole program.
 
 import { type ActorDefinition, defineActor } from '../runtime/index.ts';
+import type { ArchiveTold } from './archival/contract.ts';
 
 export const processKind = 'process';
 /** There is one per process. */
@@ -14,16 +15,25 @@ export interface DestinationFound {
   reason: string;
 }
 
+/** What other threads tell; the rest of it is the contracts' of those who tell. */
+export type ProcessMessage = DestinationFound | ArchiveTold;
+
 export interface ProcessHandlers {
   onDestinationFound(found: DestinationFound): void;
+  onArchiveTold?(told: ArchiveTold): void;
 }
 
-export function processDefinition(handlers: ProcessHandlers): ActorDefinition<DestinationFound> {
-  return defineActor<DestinationFound>({
+export function processDefinition(handlers: ProcessHandlers): ActorDefinition<ProcessMessage> {
+  return defineActor<ProcessMessage>({
     kind: processKind,
     role: 'main',
     priority: 'interactive',
     idleMs: 0,
-    create: () => ({ onMessage: (message) => handlers.onDestinationFound(message) }),
+    create: () => ({
+      onMessage(message) {
+        if (message.kind === 'destinationFound') handlers.onDestinationFound(message);
+        else handlers.onArchiveTold?.(message);
+      },
+    }),
   });
 }

@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto';
 import type { Clock, MetricsExport, Runtime } from '../runtime/index.ts';
 import { type AdminServer, openAdminServer } from './admin/admin-server.ts';
 import type { AdminRoute, ReadinessProbe } from './admin/contract.ts';
+import { type ArchiveStates, archiveRoutes } from './archival/archive-routes.ts';
 import type { DestinationStates } from './controls/destination-states.ts';
 import { destinationRoutes } from './controls/routes.ts';
 import type { Database } from './database.ts';
@@ -30,6 +31,7 @@ export interface ProgramParts {
   intake(): IntakeWatch | undefined;
   services: ProgramServices;
   destinations: DestinationStates;
+  archives: ArchiveStates;
   egressAllow: readonly string[];
   metricsExport(): MetricsExport | undefined;
   gateway(): ProgramGateway | undefined;
@@ -71,6 +73,7 @@ function routesOf({
   services,
   storage,
   destinations,
+  archives,
   options,
   egressAllow,
   clock,
@@ -86,6 +89,13 @@ function routesOf({
     }),
     ...services.events.routes,
     ...services.observers.routes,
+    ...archiveRoutes({
+      states: archives,
+      workspace: services.holder,
+      settings,
+      controls: services.controls,
+      queues: async () => (await storage.stats()).queues,
+    }),
     ...(gateway()?.adminRoutes ?? []),
     ...destinationRoutes({
       controls: services.controls,

@@ -18,6 +18,7 @@ import {
 } from '../runtime/index.ts';
 import { workerEntry } from '../transport/index.ts';
 import type { AdminServer } from './admin/admin-server.ts';
+import { ArchiveStates } from './archival/archive-routes.ts';
 import { engineText, lanesText, serverPlace, startBanner } from './banner.ts';
 import { DestinationStates } from './controls/destination-states.ts';
 import { type Database, openDatabase } from './database.ts';
@@ -65,6 +66,7 @@ class RunningProgram implements Program {
   readonly #metrics = createMetrics();
   readonly #services: ProgramServices;
   readonly #destinations = new DestinationStates();
+  readonly #archives = new ArchiveStates();
   #database: Database | undefined;
   #databaseUp = true;
   #intake: ProgramIntake | undefined;
@@ -134,6 +136,7 @@ class RunningProgram implements Program {
       intake: () => this.#intake?.watch,
       services: this.#services,
       destinations: this.#destinations,
+      archives: this.#archives,
       egressAllow: this.#egressAllow(),
       metricsExport: () => this.#metricsExport,
       gateway: () => this.#gateway,
@@ -230,6 +233,7 @@ class RunningProgram implements Program {
   #processHandlers(): ProcessHandlers {
     return {
       onDestinationFound: (found) => this.#destinations.note(found, this.#seams.clock.nowMs()),
+      onArchiveTold: (told) => this.#archives.note(told, this.#seams.clock.nowMs()),
     };
   }
 

@@ -1,5 +1,6 @@
 // Who looks on at the events of a thread: put together here, so that the stages need to know only what they tell.
 
+import { archiveTap } from './archival/archive-tap.ts';
 import type { ThreadObservers } from './environment.ts';
 import type { ObservingSettings } from './observations/observing.ts';
 import { DeliveryReports } from './reporting/delivery-reports.ts';
@@ -7,5 +8,5 @@ import { stageReports } from './reporting/stage-reports.ts';
 import type { WorkspaceHolder } from './services/workspace.ts';
 
 export function threadObservers(workspace: WorkspaceHolder, settings: ObservingSettings): ThreadObservers {
-  return { deliveries: new DeliveryReports(workspace, settings), taps: [stageReports(settings)] };
+  return { deliveries: new DeliveryReports(workspace, settings), taps: [archiveTap(settings), stageReports(settings)] };
 }

@@ -88,7 +88,20 @@ export const archivalSettings = {
   bytesMax: integer({
     default: 16 * mebibyte,
     min: 64 * 1024,
-    max: 256 * mebibyte,
+    max: 24 * mebibyte,
     doc: 'Bytes of events in one object, before compression',
+  }),
+  timeoutMs: integer({
+    default: 60_000,
+    min: 100,
+    max: 600_000,
+    doc: 'Longest wait for the storage to take an object',
+  }),
+  retryMs: integer({ default: 30_000, min: 10, max: hourMs, doc: 'Pause after an object could not be written' }),
+  keepMs: integer({
+    default: dayMs,
+    min: 1_000,
+    max: 30 * dayMs,
+    doc: 'While the storage is away, events wait for it this long; then they are given up',
   }),
 };

@@ -24,6 +24,8 @@ export interface SourceSpec {
   enabled?: boolean;
   /** More of its keys. */
   options?: Record<string, unknown>;
+  /** Of its whole workspace; that of its first source counts. */
+  settings?: Record<string, unknown>;
   destinations: DestinationSpec[];
 }
 
@@ -46,6 +48,7 @@ function workspaceOf(workspaceId: string, sources: readonly SourceSpec[]): Recor
     workspaceId,
     enableMetrics: false,
     updatedAt: '2026-01-01T00:00:00.000Z',
+    ...(sources[0]?.settings === undefined ? {} : { settings: sources[0].settings }),
     sources: sources.map((source) => ({
       id: source.id,
       name: source.id,
