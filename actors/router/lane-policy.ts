@@ -4,6 +4,7 @@
 
 import type { Settings } from '../config.ts';
 import type { DestinationConfig } from '../services/workspace.ts';
+import { isRemoteType } from '../transformer/contract.ts';
 import { type Batching, batchingOf } from './batching.ts';
 import { booleanOf, numberOf, recordOf } from './config-values.ts';
 import { type OrderingPolicy, strictOrdering } from './ordering.ts';
@@ -73,10 +74,11 @@ export function lanePolicyOf(
   };
 }
 
-/** The transformer puts its requests together, or sends them. */
+/** The transformer makes its requests, puts them together, or sends them. */
 function isRemotelySent({ transformer }: Settings, destination: DestinationConfig | undefined): boolean {
   if (transformer.url === '' || destination === undefined) return false;
   const type = destination.destinationDefinition.name.toUpperCase();
+  if (isRemoteType(transformer, type, true)) return true;
   return [...transformer.proxyTypes, ...transformer.batchTypes].some((one) => one.toUpperCase() === type);
 }
 

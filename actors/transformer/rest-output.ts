@@ -9,6 +9,7 @@ type Table = Record<string, unknown>;
 type Format = RequestDescriptor['format'];
 
 const noBytes = new Uint8Array(0);
+const openBracket = '['.charCodeAt(0);
 /** The order in which the field looks for the body. */
 const formats: readonly Exclude<Format, 'NONE' | 'CUSTOM' | 'EVENT'>[] = ['JSON', 'JSON_ARRAY', 'XML', 'FORM', 'GZIP'];
 
@@ -64,10 +65,13 @@ function withText(format: Format, key: string, text: unknown, encode: (text: str
 /** The form of a request we made ourselves. Undefined: its body has none. */
 export function restOutputOf(request: RequestDescriptor, body: Uint8Array): OutputRequest | undefined {
   const { method, endpoint, headers, params, format } = request;
-  const content = decodeBody(format, Buffer.from(body.buffer, body.byteOffset, body.byteLength));
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  // Its JSON is always an object; a list goes as the text it is.
+  const wireFormat = format === 'JSON' && bytes[0] === openBracket ? 'JSON_ARRAY' : format;
+  const content = decodeBody(wireFormat, bytes);
   if (content === undefined) return undefined;
   const empty: Table = { JSON: {}, JSON_ARRAY: {}, XML: {}, FORM: {} };
-  const wire = format === 'NONE' ? empty : { ...empty, [format]: content };
+  const wire = format === 'NONE' ? empty : { ...empty, [wireFormat]: content };
   const output = { version: '1', type: 'REST', method, endpoint, headers, params, body: wire, files: {}, userId: '' };
   return { request, body, output };
 }

@@ -37,6 +37,8 @@ export interface TransformerClientOptions {
   clock: Clock;
   /** Uniform in [0, 1). */
   random(): number;
+  /** Longest answer that is read. */
+  answerBytesMax?: number;
 }
 
 /** Jobs of one destination. */
@@ -48,20 +50,23 @@ export interface TransformerChunk {
   isAlone: boolean;
 }
 
-const answerBytesMax = 64 * 1024 * 1024;
+const answerBytesDefault = 64 * 1024 * 1024;
 const connectionsMax = 8;
 const compacted = ['X-Content-Format', 'json+compactedv1'];
 
 export class TransformerClient {
   readonly #options: TransformerClientOptions;
-  readonly #http = new HttpClient({ connectionsMax, responseBytesMax: answerBytesMax, drainBytesMax: answerBytesMax });
-  readonly #service = new ServiceClient({ name: 'the transformer', answerBytesMax });
+  readonly #http: HttpClient;
+  readonly #service: ServiceClient;
   #features: TransformerFeatures | undefined;
   #asking: Promise<void> | undefined;
   #askedAtMs = 0;
 
   constructor(options: TransformerClientOptions) {
     this.#options = options;
+    const { answerBytesMax = answerBytesDefault } = options;
+    this.#http = new HttpClient({ connectionsMax, responseBytesMax: answerBytesMax, drainBytesMax: answerBytesMax });
+    this.#service = new ServiceClient({ name: 'the transformer', answerBytesMax });
   }
 
   /** Makes the requests of jobs whose payload is the event: `/routerTransform` where it has the type, else `/v0/…`. */

@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { EventObject } from '../../actors/destinations/destination.ts';
+import { completeRequest, type EventObject } from '../../actors/destinations/destination.ts';
 import { compileDestination } from '../../actors/destinations/registry.ts';
 import { restOutputOf } from '../../actors/transformer/rest-output.ts';
 import type { Cleanup } from './cleanup.ts';
@@ -173,7 +173,7 @@ export function embeddedRule({ message, metadata, destination }: Parameters<Tran
   if (result.kind === 'filtered') return [{ statusCode: 298, error: result.reason }];
   if (result.kind === 'aborted') return [{ statusCode: result.code, error: result.reason }];
   const body = result.body === 'event' ? Buffer.from(JSON.stringify(message)) : result.body;
-  const made = restOutputOf(JSON.parse(result.request), body);
+  const made = restOutputOf(completeRequest(JSON.parse(result.request)), body);
   return [{ statusCode: 200, output: made?.output }];
 }
 
@@ -189,7 +189,7 @@ function brokenBy(fault: TransformerFault | undefined, answer: unknown): unknown
     case 'unknown job':
       return give(rows.map((row) => replaceIds(row as Table)));
     case 'huge':
-      return give([...rows, 'x'.repeat(80 * 1024 * 1024)]);
+      return give([...rows, 'x'.repeat(2 * 1024 * 1024)]);
     default:
       return answer;
   }
