@@ -8,6 +8,7 @@ import type { Enrichers } from './processor/contract.ts';
 import type { TapFactory } from './processor/stage.ts';
 import type { DeliveryObserver } from './reporting/contract.ts';
 import type { WorkspaceHolder } from './services/workspace.ts';
+import type { LimitShare } from './storage/partition-session.ts';
 
 /** Who looks on in a thread (thread-observers.ts). */
 export interface ThreadObservers {
@@ -25,6 +26,8 @@ export interface Environment {
   readonly instanceId: string;
   /** Absent: nobody looks on. */
   readonly observers?: ThreadObservers;
+  /** How much of their limits partitions may use; absent: all. */
+  readonly memory?: LimitShare;
   /** Of threads that host processors, where settings ask for some. */
   readonly enrichers?: Enrichers;
 }

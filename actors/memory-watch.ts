@@ -1,6 +1,7 @@
 // Stops the intake before memory is used up: a process that the system kills for its size loses what it had in hand, and
 // one that swaps helps nobody. What was accepted is still delivered, which is what frees memory.
 
+import { totalmem } from 'node:os';
 import type { ActorLog, Clock } from '../runtime/index.ts';
 
 const lookMs = 1_000;
@@ -53,4 +54,10 @@ export class MemoryWatch {
     if (isLow) log.warn(fields, 'memory is nearly used up: events are refused, those accepted are still delivered');
     else log.info(fields, 'there is memory again: events are accepted');
   }
+}
+
+/** What the process may use: of its control group, of either version (`constrained`), else of the machine. */
+export function memoryLimit(constrained: number): number {
+  // Some systems report a limit beyond what the machine has when there is none.
+  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
 }

@@ -2,7 +2,6 @@
 // from jobs (counters of job runs, webhook failures), and the routes these bring to the admin server.
 
 import { randomUUID } from 'node:crypto';
-import { totalmem } from 'node:os';
 import type { ActorLog, ActorRef, Seams, Telemetry } from '../runtime/index.ts';
 import { openPostgres, type PostgresAddress } from '../transport/index.ts';
 import type { AdminRoute } from './admin/contract.ts';
@@ -13,7 +12,7 @@ import { LiveEvents, LiveStreams } from './gateway/live-events.ts';
 import { LiveUpload } from './gateway/live-upload.ts';
 import { Retention } from './gateway/retention.ts';
 import { WebhookFailures } from './gateway/webhook-failures.ts';
-import { MemoryWatch } from './memory-watch.ts';
+import { MemoryWatch, memoryLimit } from './memory-watch.ts';
 import type { ProgramOptions } from './program-contract.ts';
 import { controlPlaneName } from './services/control-plane.ts';
 import type { EventGate } from './services/event-gate.ts';
@@ -128,9 +127,4 @@ function startUpload(options: ProgramGatewayOptions, live: LiveEvents): { close(
       await client.close();
     },
   };
-}
-
-/** Some systems report a limit beyond what the machine has when there is none. */
-function memoryLimit(constrained: number): number {
-  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
 }

@@ -10,8 +10,10 @@ import {
 } from '../runtime/index.ts';
 import { type Controls, ControlsHolder, controlsTopic } from './controls/contract.ts';
 import { definitionsFor } from './definitions.ts';
+import { memoryLimit } from './memory-watch.ts';
 import { loadEnrichers } from './processor/enrichers.ts';
 import { WorkspaceHolder, type WorkspaceMessage, workspaceTopic } from './services/workspace.ts';
+import { AdaptiveLimit } from './storage/adaptive-limit.ts';
 import type { ThreadData } from './thread-data.ts';
 import { threadObservers } from './thread-observers.ts';
 
@@ -22,6 +24,7 @@ let tracing: ThreadTracing;
 let lastLoad = performance.eventLoopUtilization();
 /** Spans that a dead collector does not take are given up after this long. */
 const flushMs = 2_000;
+const memoryLookMs = 1_000;
 
 runThread({
   async definitions(data, thread) {
@@ -39,7 +42,9 @@ runThread({
     const observers = threadObservers(workspace, settings);
     const environment = { settings, workspace, controls, postgres, instanceId, telemetry, observers };
     if (thread.role !== 'actors') return definitionsFor(thread.role, environment);
-    return definitionsFor(thread.role, { ...environment, enrichers: await loadEnrichers(settings.enrichment) });
+    const memory = settings.threads.adaptiveLimit ? watchMemory() : undefined;
+    const enrichers = await loadEnrichers(settings.enrichment);
+    return definitionsFor(thread.role, { ...environment, enrichers, ...(memory === undefined ? {} : { memory }) });
   },
   tracing: () => tracing,
   onBroadcast(topic, value) {
@@ -61,3 +66,12 @@ runThread({
   onDrained: () => tracing.shutdown(flushMs),
   onLingering: () => process.exit(),
 });
+
+function watchMemory(): AdaptiveLimit {
+  const limit = new AdaptiveLimit();
+  const allowedBytes = memoryLimit(process.constrainedMemory());
+  const look = (): void => limit.look(1 - process.memoryUsage.rss() / allowedBytes);
+  look();
+  setInterval(look, memoryLookMs).unref();
+  return limit;
+}

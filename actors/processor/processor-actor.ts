@@ -26,7 +26,7 @@ export function processorDefinition(environment: Environment): ActorDefinition<P
       stages: processorStages(stageParts(environment)),
       taps: processorTaps(environment),
     }),
-    budget: new BytesBudget(threadBytesMax),
+    budget: new BytesBudget(threadBytesMax, environment.memory),
     dedup: {
       windows: new DedupWindows(settings.dedup),
       memory: new DedupMemory(settings.dedup.entriesMax, environment.telemetry.metrics),

@@ -20,7 +20,7 @@ export function routerDefinition(
   environment: Environment,
   deliveryFor: (nowMs: () => number) => Delivery = httpDelivery(environment),
 ): ActorDefinition<RouterMessage> {
-  const budget = new BytesBudget(threadBytesMax);
+  const budget = new BytesBudget(threadBytesMax, environment.memory);
   const breakers = new BreakerMemory();
   const transformed = transformedDelivery(environment);
   return defineActor<RouterMessage>({

@@ -1,7 +1,7 @@
 // Settings of the process as a whole: where its data and its database are, threads, log, admin server and drain.
 
 import { availableParallelism } from 'node:os';
-import { choice, integer, text } from '../../runtime/index.ts';
+import { boolean, choice, integer, text } from '../../runtime/index.ts';
 
 export const roleSetting = choice(['all', 'gateway', 'pipeline'], {
   default: 'all',
@@ -47,6 +47,10 @@ export const threadSettings = {
     max: 256,
     doc: 'Actor threads (processor and router); default: cores - 2, at least 1',
     defaultText: 'cores - 2, at least 1',
+  }),
+  adaptiveLimit: boolean({
+    default: true,
+    doc: 'While less than 30 % of the memory that the process may use is free, partitions hold ever fewer jobs; below 10 % one at a time',
   }),
 };
 

@@ -4,13 +4,28 @@
 
 import type { Job } from '../job.ts';
 
+/** Follows the memory there is (adaptive-limit.ts). */
+export interface LimitShare {
+  /** 0 to 1. */
+  readonly share: number;
+}
+
+const unlimited: LimitShare = { share: 1 };
+
 /** Shared by all partitions of one kind on a thread. */
 export class BytesBudget {
   readonly bytesMax: number;
   bytes = 0;
+  readonly #limit: LimitShare;
 
-  constructor(bytesMax: number) {
+  constructor(bytesMax: number, limit: LimitShare = unlimited) {
     this.bytesMax = bytesMax;
+    this.#limit = limit;
+  }
+
+  /** What of all limits may be used now. */
+  get share(): number {
+    return this.#limit.share;
   }
 }
 
@@ -81,10 +96,12 @@ export class Demand {
 
   #more(): number {
     const { slots, bytesMax, budget } = this.#limits;
-    const free = slots - this.#held - this.#asked;
+    const { share } = budget;
+    const free = Math.max(1, Math.floor(slots * share)) - this.#held - this.#asked;
     if (free <= 0) return 0;
     if (this.#meanBytes === 0) return this.#asked > 0 ? 0 : Math.min(free, firstDemandMax);
-    const room = Math.min(bytesMax - this.#heldBytes, budget.bytesMax - budget.bytes) - this.#asked * this.#meanBytes;
+    const roomHere = bytesMax * share - this.#heldBytes;
+    const room = Math.min(roomHere, budget.bytesMax * share - budget.bytes) - this.#asked * this.#meanBytes;
     const fitting = Math.min(free, Math.floor(room / this.#meanBytes));
     if (fitting > 0) return fitting;
     // A job larger than every limit, or a budget used up by others: one at a time still goes on.

@@ -30,7 +30,7 @@ import { type BytesBudget, bytesOf, Demand } from './demand.ts';
 import { predecessorOf } from './done-runs.ts';
 import { readJobs } from './job-row.ts';
 
-export { BytesBudget, bytesOf } from './demand.ts';
+export { BytesBudget, bytesOf, type LimitShare } from './demand.ts';
 
 /** What a consumer actor receives for its session; its own messages come on top. */
 export type SessionMessage = ConsumerMessage | { kind: 'openSession' } | { kind: 'checkSession' } | CommitSettled;
