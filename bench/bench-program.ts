@@ -32,7 +32,9 @@ export async function startBenchProgram(
   const sources =
     'sources' in workspace ? workspace.sources : [{ id: 'src-bench', writeKey: benchWriteKey, ...workspace }];
   writeWorkspace(workspaceFile, sources);
-  const env = { SLUICE_LOG_LEVEL: 'warn', ...profileEnvironment(profileFolder) };
+  // The allocator as `npm start` sets it.
+  const allocator = { MALLOC_MMAP_THRESHOLD_: '1048576' };
+  const env = { SLUICE_LOG_LEVEL: 'warn', ...allocator, ...profileEnvironment(profileFolder) };
   const program = await startProgram(cleanup, { workspaceFile, env, args: productFlags });
   // Profiles are written at an orderly end, before everything is killed.
   if (profileFolder !== undefined) cleanup.after(async () => void (await program.stop()));

@@ -1,6 +1,7 @@
 // Every scenario there is, in the order of an event's way.
 
 import { backlog } from './backlog.ts';
+import { connections } from './connections.ts';
 import { density } from './density.ts';
 import { fanout } from './fanout.ts';
 import type { Scenario } from './harness/scenario.ts';
@@ -30,6 +31,7 @@ export const scenarios: readonly Scenario[] = [
   backlog,
   noisy,
   density,
+  connections,
   overload,
   start,
   soak,

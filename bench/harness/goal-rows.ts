@@ -6,6 +6,7 @@ export const goalRows: Readonly<Record<string, string>> = {
   G2: 'durable events in batches of 20, 64 connections',
   G3: 'p99 of accepted requests at half of the highest rate',
   G4: 'memory of the whole program at the highest rate, flat over 30 min',
+  G5: 'memory of 10 000 idle keep-alive connections',
   S1: 'COPY through the storage actor',
   S2: 'store, hand-off, done against other job queues',
   S3: 'drain of a backlog from disk',
