@@ -21,6 +21,14 @@ import { flag, names, oneOf, text } from './settings.ts';
 const nameCharactersMax = 40;
 const paramsMax = 25;
 const valueCharactersMax = 100;
+/** Longer than for other texts. */
+const pageCharactersMax: ReadonlyMap<string, number> = new Map([
+  ['page_location', 1000],
+  ['page_referrer', 420],
+  ['page_title', 300],
+]);
+/** Of our own: session, engagement, debug. */
+const ownParamsMax = 3;
 const userPropertyNameMax = 24;
 const userPropertyValueMax = 36;
 const oldestMs = 72 * 60 * 60 * 1000;
@@ -147,22 +155,20 @@ function nameProblem(name: string): string | undefined {
 function cleanParams(params: Record<string, unknown>): Record<string, unknown> {
   const clean: [string, unknown][] = [];
   for (const [key, value] of Object.entries(params)) {
-    if (clean.length === paramsMax) break;
+    if (clean.length === paramsMax - ownParamsMax) break;
     const name = key.replace(/[^A-Za-z0-9_]/g, '_').slice(0, nameCharactersMax);
     if (!/^[a-z]/i.test(name) || reservedPrefix.test(name)) continue;
-    const taken = name === 'items' && Array.isArray(value) ? value : paramValue(value);
+    const taken = name === 'items' && Array.isArray(value) ? value : paramValue(value, pageCharactersMax.get(name));
     if (taken !== undefined) clean.push([name, taken]);
   }
   return Object.fromEntries(clean);
 }
 
-/** Texts, numbers and yes or no; longer addresses of pages than of other texts. */
-function paramValue(value: unknown): unknown {
+/** Texts, numbers and yes or no. */
+function paramValue(value: unknown, charactersMax = valueCharactersMax): unknown {
   if (typeof value === 'number') return value;
   if (typeof value === 'boolean') return value ? 'true' : 'false';
-  if (typeof value !== 'string' || value === '') return undefined;
-  const charactersMax = /^https?:/i.test(value) ? 1000 : valueCharactersMax;
-  return value.slice(0, charactersMax);
+  return typeof value === 'string' && value !== '' ? value.slice(0, charactersMax) : undefined;
 }
 
 /** Without both, events are missing from reports of users and in real time. */

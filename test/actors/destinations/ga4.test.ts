@@ -56,6 +56,15 @@ test('an event has a name and parameters as GA4 takes them', () => {
   });
 });
 
+test('an event never has more parameters than GA4 counts, and pages may have long addresses', () => {
+  const many = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`p${index}`, index]));
+  const { params } = measured({ type: 'track', event: 'x', properties: many, context: { sessionId: 1 } });
+  assert.ok(Object.keys(params).length <= 25 && params.session_id === '1' && params.p0 === 0);
+  const url = `https://shop/${'x'.repeat(2000)}`;
+  const page = measured({ type: 'page', properties: { url, other: url } });
+  assert.deepEqual([page.params.page_location, page.params.other], [url.slice(0, 1000), url.slice(0, 100)]);
+});
+
 test('apps have their own ids, and traits may be kept back', () => {
   const app = transformer('GA4', {
     apiSecret: 's',
