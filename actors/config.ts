@@ -91,6 +91,11 @@ export const settingsSchema = defineConfig(
       holds: ({ transformer: { url } }) => url === '' || isHttpUrl(url),
     },
     {
+      paths: ['egress.proxy'],
+      expected: 'a URL like http://host:3128',
+      holds: ({ egress: { proxy } }) => proxy === '' || isHttpUrl(proxy),
+    },
+    {
       paths: ['diagnostics.url', 'diagnostics.writeKey'],
       expected: 'a URL like https://host, and a write key of a source there',
       holds: ({ diagnostics: { url, writeKey } }) => url === '' || (isHttpUrl(url) && writeKey !== ''),

@@ -104,6 +104,7 @@ function routesOf({
       test: (destination, event) =>
         sendTest(destination, event, {
           egressAllow,
+          egressProxy: settings.egress.proxy,
           timeoutMs: settings.router.httpTimeoutMs,
           nowMs: () => clock.nowMs(),
           newMessageId: randomUUID,

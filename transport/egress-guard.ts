@@ -3,7 +3,7 @@
 // and with the very addresses it is made to, so that a name which changes its mind in between gains nothing. An address
 // written in a URL is judged in the form the URL parser gives it, which undoes octal, hex and short forms.
 
-import { lookup as resolve } from 'node:dns';
+import { type LookupAddress, type LookupAllOptions, lookup } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { TransportError } from './errors.ts';
 
@@ -46,6 +46,13 @@ export interface EgressGuard {
   readonly lookup: LookupFunction;
 }
 
+/** The system's resolver, unless a test has another one. */
+export type Resolve = (
+  hostname: string,
+  options: LookupAllOptions,
+  done: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
+
 export interface EgressRules {
   /** `private`: every network; otherwise addresses, networks (CIDR), host names, `.example.org` for all names below. */
   allow: readonly string[];
@@ -58,7 +65,7 @@ export function egressRuleProblem(entry: string): string | undefined {
 }
 
 /** Throws when a rule is not a good one: check them with `egressRuleProblem` where they come from people. */
-export function createEgressGuard({ allow }: EgressRules): EgressGuard {
+export function createEgressGuard({ allow }: EgressRules, resolve: Resolve = lookup): EgressGuard {
   const open = new BlockList();
   const hosts = new Set<string>();
   for (const entry of allow) {

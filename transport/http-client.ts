@@ -5,10 +5,10 @@
 // An exchange: queued → sent → answering → settled. `done` is called exactly once, never before `send` has returned.
 // Deadlines are kept by one sweep over the exchanges in flight, not by a timer for each of them.
 
-import type { Pool } from 'undici';
+import type { Dispatcher } from 'undici';
 import type { EgressGuard } from './egress-guard.ts';
 import { TransportError } from './errors.ts';
-import { loadUndici } from './heavy-modules.ts';
+import { type ConnectionOptions, openConnections } from './http-connection.ts';
 import {
   Exchange,
   type ExchangeLimits,
@@ -17,6 +17,7 @@ import {
   type OutboundRequest,
 } from './http-exchange.ts';
 
+export type { ConnectionOptions, TlsOptions } from './http-connection.ts';
 export type { OutboundOutcome, OutboundRequest, OutboundResponse } from './http-exchange.ts';
 
 export interface HttpClientOptions extends ExchangeLimits {
@@ -31,6 +32,8 @@ export interface HttpClientOptions extends ExchangeLimits {
   sweepMs: number;
   /** Which addresses may be talked to; every one without it. */
   guard?: EgressGuard;
+  /** URL of the proxy all requests go through; '' or absent: none. */
+  proxy?: string;
 }
 
 export const httpClientDefaults: HttpClientOptions = {
@@ -44,14 +47,15 @@ export const httpClientDefaults: HttpClientOptions = {
 };
 
 interface PoolEntry {
-  readonly pool: Pool;
+  readonly pool: Dispatcher;
+  readonly connection: ConnectionOptions;
+  readonly isPipelined: boolean;
   inFlight: number;
   lastUsedMs: number;
 }
 
 export class HttpClient {
   readonly #options: HttpClientOptions;
-  readonly #Pool = loadUndici().Pool;
   readonly #pools = new Map<string, PoolEntry>();
   readonly #exchanges = new Set<Exchange>();
   #sweep: NodeJS.Timeout | undefined;
@@ -97,12 +101,16 @@ export class HttpClient {
     try {
       entry.pool.dispatch(
         {
+          origin: request.origin,
           path: request.path,
           method: request.method,
           headers: request.headers,
           body: request.body,
           headersTimeout: 0,
           bodyTimeout: 0,
+          // Otherwise undici waits for the answer to a POST before it sends the next request on a connection.
+          idempotent: entry.isPipelined,
+          blocking: !entry.isPipelined,
         },
         exchange,
       );
@@ -128,18 +136,18 @@ export class HttpClient {
 
   #poolOf(request: OutboundRequest, nowMs: number): PoolEntry {
     const key = `${request.poolKey} ${request.origin}`;
+    const connection = request.connection ?? plainConnection;
     let entry = this.#pools.get(key);
+    if (entry !== undefined && entry.connection !== connection) {
+      this.#closePool(key, entry);
+      entry = undefined;
+    }
     if (entry === undefined) {
       const refusal = this.#options.guard?.refuses(hostnameOf(request.origin));
       if (refusal !== undefined) throw refusal;
       this.#makeRoom(nowMs);
-      const { connectionsMax, connectTimeoutMs, guard } = this.#options;
-      const pool = new this.#Pool(request.origin, {
-        connections: connectionsMax,
-        pipelining: 1,
-        connect: { timeout: connectTimeoutMs, ...(guard === undefined ? {} : { lookup: guard.lookup }) },
-      });
-      entry = { pool, inFlight: 0, lastUsedMs: nowMs };
+      const pool = openConnections(request.origin, connection, this.#options);
+      entry = { pool, connection, isPipelined: (connection.pipelining ?? 1) > 1, inFlight: 0, lastUsedMs: nowMs };
       this.#pools.set(key, entry);
     }
     entry.lastUsedMs = nowMs;
@@ -174,6 +182,8 @@ export class HttpClient {
     this.#sweep = undefined;
   }
 }
+
+const plainConnection: ConnectionOptions = {};
 
 /** '' for what is no URL: the pool refuses that with a reason of its own. */
 function hostnameOf(origin: string): string {

@@ -3,6 +3,7 @@
 
 import type { Dispatcher } from 'undici';
 import { TransportError } from './errors.ts';
+import type { ConnectionOptions } from './http-connection.ts';
 
 export interface OutboundRequest {
   /** Exchanges with the same key and origin share connections; others never do. */
@@ -17,6 +18,8 @@ export interface OutboundRequest {
   body: Uint8Array | null;
   /** From `send` to the end of the answer. */
   timeoutMs: number;
+  /** Absent: as the client does it. */
+  connection?: ConnectionOptions;
 }
 
 export interface OutboundResponse {

@@ -2,7 +2,7 @@
 // that may be kept. It knows no job, no retry and no order; the router decides what a code means.
 
 import { gunzipSync, inflateSync, constants as zlib } from 'node:zlib';
-import type { HttpClient, OutboundOutcome, OutboundResponse } from '../../transport/index.ts';
+import type { ConnectionOptions, HttpClient, OutboundOutcome, OutboundResponse } from '../../transport/index.ts';
 import type { RequestDescriptor } from '../job.ts';
 import type { DestinationConfig } from '../services/workspace.ts';
 import type { TransformerJob } from '../transformer/contract.ts';
@@ -25,6 +25,8 @@ export interface DeliveryRequest {
   traceparent: string | undefined;
   /** Secrets to sign it with (signature.ts); none: it is not signed. */
   signingKeys: readonly Buffer[];
+  /** Absent: connections like everybody's. */
+  connection?: ConnectionOptions;
   /** For who asks the transformer about it (transformed-delivery.ts); absent when the body holds many jobs. */
   about?: TransformerJob;
 }
@@ -61,6 +63,7 @@ export interface HttpDeliveryOptions {
 const answerCharactersMax = 10 * 1024;
 /** An unpacked answer beyond this is not worth having. */
 const unpackedBytesMax = 64 * 1024;
+const redirectCharactersMax = 500;
 const noAnswerCode = 504;
 const unsendableCode = 400;
 const noBytes = new Uint8Array(0);
@@ -94,6 +97,7 @@ export function createHttpDelivery(client: HttpClient, options: HttpDeliveryOpti
           headers: headersOf(delivery, target.authorization, options.nowMs()),
           body: hasBody ? delivery.body : null,
           timeoutMs: options.timeoutMs,
+          ...(delivery.connection === undefined ? {} : { connection: delivery.connection }),
         },
         (outcome) => done(readOutcome(outcome, delivery.keepsAnswer, options.nowMs())),
       );
@@ -186,11 +190,18 @@ function readOutcome(outcome: OutboundOutcome, keepsAnswer: boolean, nowMs: numb
   const { response } = outcome;
   return {
     code: response.status,
-    response: isSuccess(response.status) && !keepsAnswer ? '' : textOf(response),
+    response: isSuccess(response.status) && !keepsAnswer ? '' : (redirectOf(response) ?? textOf(response)),
     contentType: response.contentType ?? '',
     retryAfterMs: parseRetryAfter(response.retryAfter, nowMs),
     headers: response.headers,
   };
+}
+
+/** Followed by nobody: it might lead where deliveries may not go, and a POST would come again as a GET. */
+function redirectOf({ status, headers }: OutboundResponse): string | undefined {
+  const { location } = headers;
+  if (status < 300 || status >= 400 || typeof location !== 'string') return undefined;
+  return `redirects are not followed: ${location.slice(0, redirectCharactersMax)}`.replaceAll('\0', '');
 }
 
 function isSuccess(status: number): boolean {

@@ -2,6 +2,7 @@
 // the destination. `config` of the destination wins over the settings, field by field; a field that makes no sense does
 // not count, because a delivery must not depend on a typing error in a limit.
 
+import type { ConnectionOptions } from '../../transport/index.ts';
 import type { Settings } from '../config.ts';
 import type { DestinationConfig } from '../services/workspace.ts';
 import { isRemoteType } from '../transformer/contract.ts';
@@ -31,6 +32,8 @@ export interface LanePolicy {
   readonly batch: Batching | undefined;
   readonly requestsInFlightMax: number;
   readonly bytesInFlightMax: number;
+  /** Undefined: connections like everybody's. */
+  readonly connection: ConnectionOptions | undefined;
   readonly signingKeys: readonly Buffer[];
   /** Undefined: the code of an answer decides. */
   readonly rules: RuleSet | undefined;
@@ -69,6 +72,7 @@ export function lanePolicyOf(
     requestsInFlightMax: Math.max(1, Math.floor(inFlight / shares)),
     bytesInFlightMax: Math.max(1, numberOf(own.bytesInFlightMax, router.bytesInFlightMax, 1) / shares),
     signingKeys: destination === undefined ? [] : signingKeysOf(destination),
+    connection: connectionOf(own),
     rules: rules.length === 0 ? undefined : ruleSetOf(rules),
     problems: given.problems,
   };
@@ -80,6 +84,26 @@ function isRemotelySent({ transformer }: Settings, destination: DestinationConfi
   const type = destination.destinationDefinition.name.toUpperCase();
   if (isRemoteType(transformer, type, true)) return true;
   return [...transformer.proxyTypes, ...transformer.batchTypes].some((one) => one.toUpperCase() === type);
+}
+
+function connectionOf({
+  connectionsMax,
+  pipelining,
+  http2,
+  tls,
+}: Record<string, unknown>): ConnectionOptions | undefined {
+  const options: ConnectionOptions = {};
+  if (isCount(connectionsMax)) options.connectionsMax = connectionsMax;
+  if (isCount(pipelining)) options.pipelining = pipelining;
+  if (typeof http2 === 'boolean') options.allowHttp2 = http2;
+  const { ca, cert, key } = recordOf(tls);
+  if (typeof ca === 'string') options.tls = { ca };
+  if (typeof cert === 'string' && typeof key === 'string') options.tls = { ...options.tls, cert, key };
+  return Object.keys(options).length === 0 ? undefined : options;
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 1_000;
 }
 
 function retryOf({ router }: Settings, own: Record<string, unknown>, windowMs: number): RetryPolicy {

@@ -64,6 +64,11 @@ function transformedDelivery({ settings, workspace }: Environment) {
 function httpDelivery({ settings }: Environment): (nowMs: () => number) => Delivery {
   const { httpTimeoutMs, requestsInFlightMax } = settings.router;
   const guard = createEgressGuard({ allow: settings.egress.allow });
-  const client = new HttpClient({ connectTimeoutMs: httpTimeoutMs, connectionsMax: requestsInFlightMax, guard });
+  const client = new HttpClient({
+    connectTimeoutMs: httpTimeoutMs,
+    connectionsMax: requestsInFlightMax,
+    guard,
+    proxy: settings.egress.proxy,
+  });
   return (nowMs) => createHttpDelivery(client, { timeoutMs: httpTimeoutMs, nowMs });
 }

@@ -11,6 +11,8 @@ import { signingKeysOf } from './signature.ts';
 
 export interface TestSendOptions {
   egressAllow: readonly string[];
+  /** '': none. */
+  egressProxy: string;
   timeoutMs: number;
   nowMs(): number;
   newMessageId(): string;
@@ -32,7 +34,8 @@ export async function sendTest(
     const answer = result.kind === 'aborted' ? result.reason : 'the destination filters this event';
     return { sent: false, code: result.kind === 'aborted' ? result.code : notSentCode, answer, elapsedMs: 0 };
   }
-  const client = new HttpClient({ connectionsMax: 1, guard: createEgressGuard({ allow: options.egressAllow }) });
+  const guard = createEgressGuard({ allow: options.egressAllow });
+  const client = new HttpClient({ connectionsMax: 1, guard, proxy: options.egressProxy });
   try {
     const delivery = createHttpDelivery(client, { timeoutMs: options.timeoutMs, nowMs: () => options.nowMs() });
     const body = result.body === 'event' ? Buffer.from(JSON.stringify(event)) : result.body;

@@ -177,7 +177,7 @@ export class TransformedDelivery implements Delivery {
         return { code, response: code < 300 ? '' : text, contentType: 'application/json', retryAfterMs: undefined };
       });
     }
-    const { poolKey, destination: configured, traceparent, signingKeys, jobs, keepsAnswer } = first.request;
+    const { poolKey, destination: configured, traceparent, signingKeys, jobs, keepsAnswer, connection } = first.request;
     const idempotencyKey = keyOf(members, position);
     const { request, body } = output;
     const outcome = await new Promise<DeliveryOutcome>((settle) =>
@@ -192,6 +192,7 @@ export class TransformedDelivery implements Delivery {
           idempotencyKey,
           traceparent,
           signingKeys,
+          ...(connection === undefined ? {} : { connection }),
         },
         settle,
       ),

@@ -17,6 +17,12 @@ const closed = [
   'http://0x7f.0.0.1/',
   'http://0177.0.0.1/',
   'http://0/',
+  'http://0x7f000001/',
+  'http://017700000001/',
+  'http://127.0.0.1./',
+  'http://①②⑦.⓪.⓪.①/',
+  'http://127。0。0。1/',
+  'http://%31%32%37.0.0.1/',
   'http://10.1.2.3/',
   'http://100.64.0.1/',
   'http://169.254.169.254/latest/meta-data',
@@ -70,6 +76,28 @@ test('a name that leads here is refused by its address, for one address and for 
     error instanceof TransportError && error.code === 'EGRESS_DENIED' && /localhost \((127\.|::1)/.test(error.message);
   await assert.rejects(lookup(guard, 'localhost', true), denied);
   await assert.rejects(lookup(guard, 'localhost', false), denied);
+});
+
+test('a name that changes its answer is judged by the addresses of each connection', async () => {
+  const answers = [['8.8.8.8'], ['127.0.0.1'], ['10.0.0.1', '8.8.4.4'], []];
+  const guard = createEgressGuard({ allow: [] }, (_hostname, _options, done) => {
+    const addresses = answers.shift() ?? [];
+    done(
+      null,
+      addresses.map((address) => ({ address, family: 4 })),
+    );
+  });
+  const connect = (): Promise<string[] | string> =>
+    new Promise((settle) => {
+      guard.lookup('rebind.example', { all: true }, (error, found) => {
+        const addresses = found as LookupAddress[];
+        settle(error === null ? addresses.map(({ address }) => address) : String(error.code));
+      });
+    });
+  assert.deepEqual(await connect(), ['8.8.8.8']);
+  assert.equal(await connect(), 'EGRESS_DENIED');
+  assert.deepEqual(await connect(), ['8.8.4.4'], 'of several only what may be reached');
+  assert.equal(await connect(), 'EGRESS_DENIED', 'a name without an address leads nowhere');
 });
 
 test('an allowed name is resolved as it is, and no other', async () => {
