@@ -30,11 +30,23 @@ export interface LedgerParameters {
   source: string | undefined;
 }
 
+export interface TransformParameters {
+  codePath: string;
+  /** A JSON object, or a list of them. */
+  eventPath: string;
+  /** Folder of `<name>.js`, which the code may import. */
+  librariesPath: string | undefined;
+  /** A JSON object of texts. */
+  credentialsPath: string | undefined;
+  json: boolean;
+}
+
 export type CommandLine =
   | ({ command: 'start' | 'check-config' } & SettingsParameters)
   | ({ command: 'doctor'; json: boolean } & SettingsParameters)
   | ({ command: 'ledger' } & LedgerParameters & SettingsParameters)
   | ({ command: 'job'; messageId: string; json: boolean } & SettingsParameters)
+  | ({ command: 'transform' } & TransformParameters & SettingsParameters)
   | ({ command: 'migrate'; to: number | undefined; status: boolean } & SettingsParameters)
   | { command: 'config-docs'; write: boolean }
   | { command: 'help' | 'version' }
@@ -49,6 +61,7 @@ Usage:
   sluice ledger [--since TIME] [--source ID] [--by-minute] [--json]
   sluice job MESSAGE_ID [--json]
   sluice migrate [--to VERSION] [--status]
+  sluice transform test FILE --event EVENT.json [--libraries FOLDER] [--credentials FILE] [--json]
   sluice config-docs [--write]
   sluice --help | --version
 
@@ -59,16 +72,17 @@ Commands:
   ledger        show that what came in is what went out or waits; 1 when it is not
   job           where an event is: every step and attempt of its way; 1 when nothing of it is kept
   migrate       bring the database to the newest version, or to VERSION, also an older one; --status lists them
+  transform     test: run the code of FILE over an event, or a list of them, and show what comes out; 1 when one fails
   config-docs   print the table of all settings; --write puts it into README.md
 
-doctor, ledger, job and migrate take --config and settings like start. TIME is ISO 8601 (2026-01-31T10:00Z) or an age: 90m,
+doctor, ledger, job, migrate and transform take --config and settings like start. TIME is ISO 8601 (2026-01-31T10:00Z) or an age: 90m,
 24h, 7d.
 
 Settings come from ./sluice.yaml (or --config FILE, or SLUICE_CONFIG), then the environment
 (gateway.port is SLUICE_GATEWAY_PORT), then flags (--gateway.port=8080). The later wins.
 
 Exit codes:
-  0 all well   1 drain cut short, or something found by doctor or ledger   64 wrong usage   69 something needed is unavailable   78 bad configuration
+  0 all well   1 drain cut short, or something found by doctor, ledger or transform   64 wrong usage   69 something needed is unavailable   78 bad configuration
 `;
 
 /** `parameters`: what follows the program's name. */
@@ -87,6 +101,13 @@ export function parseCommandLine(parameters: readonly string[], nowMs: number): 
       if (messageId === '' || messageId.startsWith('--')) return unusable('expected a message id after job');
       const parsed = withOwnOptions(command, others, nowMs);
       return parsed.command === 'job' ? { ...parsed, messageId } : parsed;
+    }
+    case 'transform': {
+      const [action, codePath = '', ...others] = rest;
+      if (action !== 'test') return unusable('expected test after transform');
+      if (codePath === '' || codePath.startsWith('--')) return unusable('expected a file of code after transform test');
+      const parsed = withOwnOptions(command, others, nowMs);
+      return parsed.command === 'transform' ? { ...parsed, codePath } : parsed;
     }
     case 'config-docs': {
       const stray = rest.find((parameter) => parameter !== '--write');
@@ -108,7 +129,7 @@ export function parseCommandLine(parameters: readonly string[], nowMs: number): 
   }
 }
 
-type SettingsCommand = 'start' | 'check-config' | 'doctor' | 'ledger' | 'job' | 'migrate';
+type SettingsCommand = 'start' | 'check-config' | 'doctor' | 'ledger' | 'job' | 'migrate' | 'transform';
 
 /** Options that are the command's own, and whether a value follows; everything else is a setting. */
 const ownOptions: Readonly<Record<SettingsCommand, Readonly<Record<string, 'switch' | 'value'>>>> = {
@@ -118,6 +139,7 @@ const ownOptions: Readonly<Record<SettingsCommand, Readonly<Record<string, 'swit
   ledger: { json: 'switch', 'by-minute': 'switch', since: 'value', source: 'value' },
   job: { json: 'switch' },
   migrate: { status: 'switch', to: 'value' },
+  transform: { event: 'value', libraries: 'value', credentials: 'value', json: 'switch' },
 };
 
 function withOwnOptions(command: SettingsCommand, parameters: readonly string[], nowMs: number): CommandLine {
@@ -148,6 +170,9 @@ const valueNames: Readonly<Record<string, string>> = {
   since: 'a time',
   source: 'the id of a source',
   to: 'a version',
+  event: 'a file',
+  libraries: 'a folder',
+  credentials: 'a file',
 };
 
 function commandOf(
@@ -169,6 +194,12 @@ function commandOf(
       }
       const { json, byMinute } = { json: given.has('json'), byMinute: given.has('by-minute') };
       return { command, json, byMinute, sinceMinute, source: given.get('source'), ...settings };
+    }
+    case 'transform': {
+      const eventPath = given.get('event');
+      if (eventPath === undefined) return unusable('expected --event with a file of one event, or a list of them');
+      const own = { codePath: '', librariesPath: given.get('libraries'), credentialsPath: given.get('credentials') };
+      return { command, ...own, eventPath, json: given.has('json'), ...settings };
     }
     case 'migrate': {
       const to = given.get('to');

@@ -4,11 +4,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
-import { formatConfigFaults } from '../runtime/index.ts';
+import { formatConfigFaults, realSeams } from '../runtime/index.ts';
 import { embeddedDataDirectory } from '../transport/index.ts';
 import { releaseBallastIfFull } from './ballast.ts';
 import { checkConfig } from './check-config.ts';
-import { exitCodes, helpText, parseCommandLine } from './cli.ts';
+import { exitCodes, helpText, parseCommandLine, type TransformParameters } from './cli.ts';
 import { type CommandDatabase, type CommandDatabaseOptions, withCommandDatabase } from './command-database.ts';
 import type { Settings } from './config.ts';
 import { configTable, withTables } from './config-docs.ts';
@@ -23,6 +23,7 @@ import { WorkspaceFileError } from './services/backend-config.ts';
 import { formatStartProblems, runStartChecks, type StartCheck } from './start-checks.ts';
 import { StartError } from './start-error.ts';
 import { StopRequests } from './stop-requests.ts';
+import { runTransformCommand } from './transform-command.ts';
 
 // Our threads have small heaps, and message buffers that come and go beside them. V8 counts both but lets a heap grow by
 // 8 MB only before it marks all of it again: 10 full collections a second at 15,000 requests/s, a fifth of our CPU.
@@ -71,6 +72,8 @@ async function main(parameters: readonly string[]): Promise<number> {
         process.stdout.write(out);
         return exitCode;
       });
+    case 'transform':
+      return transform(requestOf(commandLine), commandLine);
     case 'migrate':
       return withDatabase(requestOf(commandLine), { statementTimeoutMs: 0 }, async (database) => {
         process.stdout.write(await runMigrateCommand(commandLine, database));
@@ -127,6 +130,24 @@ async function doctor(request: SettingsRequest, json: boolean): Promise<number> 
       monotonicMs: () => performance.now(),
     });
     process.stdout.write(out);
+    return exitCode;
+  } finally {
+    clearInterval(alive);
+  }
+}
+
+async function transform(request: SettingsRequest, parameters: TransformParameters): Promise<number> {
+  const read = readSettings(request);
+  if (!read.ok) {
+    process.stderr.write(formatConfigFaults(read.faults));
+    return exitCodes.badConfig;
+  }
+  const alive = setInterval(() => undefined, 60_000);
+  try {
+    const { clock } = realSeams();
+    const { exitCode, out, problem } = await runTransformCommand({ ...parameters, settings: read.settings, clock });
+    process.stdout.write(out);
+    process.stderr.write(problem);
     return exitCode;
   } finally {
     clearInterval(alive);

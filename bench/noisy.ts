@@ -29,7 +29,26 @@ interface Neighbour {
   load?: Partial<LoadRequest>;
   /** What it has sent before. */
   hasBacklog?: boolean;
+  /** Customers' code of its destination; the good one then has some as well, in the same threads. */
+  code?: string;
 }
+
+const harmlessCode = `export function transformEvent(event) { event.seen = true; return event; }`;
+/** Every way we know to take more than one's share, in turns. */
+const hostileCode = `
+  let turn = 0;
+  export function transformEvent(event) {
+    turn += 1;
+    switch (turn % 7) {
+      case 0: for (;;);
+      case 1: { const kept = []; for (;;) kept.push(new Array(1000).fill(turn)); }
+      case 2: return { ...event, text: 'x'.repeat(10000000) };
+      case 3: Object.prototype.toJSON = () => 'mine'; Array.prototype[0] = event; return event;
+      case 4: return { ...event, got: String(this.constructor.constructor('return process')().env) };
+      case 5: return /^(a+)+$/.test('a'.repeat(40) + 'b') ? event : null;
+      default: { let n = 7n; for (let i = 0; i < 22; i += 1) n *= n; return { ...event, n: n.toString().length }; }
+    }
+  }`;
 
 const steady = { ratePerSecond: 100, connections: 16 };
 const neighbours: Readonly<Record<string, Neighbour>> = {
@@ -40,8 +59,12 @@ const neighbours: Readonly<Record<string, Neighbour>> = {
   flooding: { path: '/ok', load: { requests: [batchOf20], connections: 16 } },
   huge: { path: '/ok', load: { ratePerSecond: 50, connections: 16, eventBytes: 200_000 } },
   backlog: { path: '/dead', hasBacklog: true },
+  harmless: { path: '/ok', load: steady, code: harmlessCode },
+  hostile: { path: '/ok', load: steady, code: hostileCode },
 };
-const bad = Object.keys(neighbours).filter((name) => name !== 'quiet');
+/** What a bad one is held against: the same load with nothing bad about it. */
+const baselineOf = (name: string): string => (neighbours[name]?.code === undefined ? 'quiet' : 'harmless');
+const bad = Object.keys(neighbours).filter((name) => baselineOf(name) !== name);
 
 const options = {
   rounds: rounds(),
@@ -75,7 +98,7 @@ export const noisy = defineScenario({
   options,
   quick: { rounds: 1, seconds: 4, backlogJobs: 10_000 },
   async measure(run): Promise<Measurement> {
-    const kinds = ['quiet', ...run.options.kinds];
+    const kinds = [...new Set([...run.options.kinds.map(baselineOf), ...run.options.kinds])];
     const fresh = (): Seen => ({
       accept: new LatencyHistogram(),
       delivery: new LatencyHistogram(),
@@ -100,8 +123,8 @@ async function measureBeside(run: NoisyRun, kind: string, result: Result): Promi
   if (neighbour === undefined || seen === undefined) throw new Error(`expected ${kind} to be a neighbour`);
   const { options: chosen } = run;
   const site = await ProgramSite.start(run, (url) => [
-    source('good', goodKey, url + goodPath),
-    source('bad', badKey, url + neighbour.path),
+    source('good', goodKey, url + goodPath, neighbour.code === undefined ? undefined : harmlessCode),
+    source('bad', badKey, url + neighbour.path, neighbour.code),
   ]);
   result.settings = site.durability;
   if (neighbour.hasBacklog === true) await site.load(backlogLoad(chosen.backlogJobs));
@@ -156,17 +179,20 @@ function compared(seen: ReadonlyMap<string, Seen>, kinds: readonly string[]) {
   for (const what of ['accept', 'delivery'] as const) {
     const of = (kind: string): Figure => {
       const p99 = seen.get(kind)?.[what === 'accept' ? 'acceptP99' : 'deliveryP99'] ?? [];
-      return figure(`${kind}: ${what} p99`, 'ms', 'lower', p99, kind === 'quiet' ? 'raw limit' : 'product');
+      return figure(`${kind}: ${what} p99`, 'ms', 'lower', p99, kind === baselineOf(kind) ? 'raw limit' : 'product');
     };
-    const quiet = of('quiet');
-    figures.push(quiet);
+    const baselines = new Map([...new Set(kinds.map(baselineOf))].map((kind) => [kind, of(kind)]));
+    figures.push(...baselines.values());
     for (const kind of kinds) {
       const product = of(kind);
+      const quiet = baselines.get(baselineOf(kind));
+      if (quiet === undefined) continue;
       const ratio = ratioOf(product, quiet);
       figures.push(product);
       ratios.push(ratio);
       const row = kind === 'backlog' && what === 'delivery' ? 'R4' : 'P4';
-      goals.push(atMost(row, `${kind} neighbour: ${what} p99 against quiet`, timesMax, ratio.rounds, '×'));
+      const against = `${kind} neighbour: ${what} p99 against ${baselineOf(kind)}`;
+      goals.push(atMost(row, against, timesMax, ratio.rounds, '×'));
     }
   }
   for (const [kind, { accept, delivery }] of seen) {
@@ -175,6 +201,7 @@ function compared(seen: ReadonlyMap<string, Seen>, kinds: readonly string[]) {
   return { figures, ratios, goals, latencies };
 }
 
-function source(id: string, writeKey: string, url: string): SourceSpec {
-  return { id: `src-${id}`, writeKey, destinations: [{ id: `dst-${id}`, url }] };
+function source(id: string, writeKey: string, url: string, code?: string): SourceSpec {
+  const destination = { id: `dst-${id}`, url };
+  return { id: `src-${id}`, writeKey, destinations: [code === undefined ? destination : { ...destination, code }] };
 }
