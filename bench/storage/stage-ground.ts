@@ -17,6 +17,9 @@ import { storeJobs } from './storage-flows.ts';
 /** Jobs of one frame: as many partitions as jobs when there are more. */
 export const rowsPerFrame = 1000;
 const drainedMs = 3_600_000;
+const messagePrefix = 'message-';
+const messageDigits = 12;
+let messages = 0;
 export const workspaceId = 'ws-test';
 
 export interface StageJob {
@@ -48,7 +51,7 @@ export function stageFrames(
       if (target === undefined) break;
       const user = `user-${first + index}`;
       const parameters = queue === 'gw' ? gatewayParameters(target) : routerParameters(target, endpoint);
-      const messageId = `message-${first + index}`;
+      const messageId = `${messagePrefix}${String(first + index).padStart(messageDigits, '0')}`;
       const { partition } = target;
       const job = { jobId: 0, parentId: 0, partition, userId: `<<>>${user}<<>>${user}`, messageId, parameters };
       writer.append({ ...job, receivedAtMs: Date.now() }, [eventOf(user, messageId, eventBytes)]);
@@ -58,9 +61,26 @@ export function stageFrames(
       else counted.count += 1;
     }
     const ledger = [...counts.values()].map(({ target, count }) => storedDelta({ queue, ...target }, count));
-    frames.push({ lane, ledger, ...writer.take() });
+    const taken = writer.take();
+    frames.push({ lane, ledger, ...taken, renewed: renewing(taken.rows) });
   }
   return frames;
+}
+
+/** Events with message ids that nobody has had: duplicates would be dropped, and cost next to nothing. */
+function renewing(rows: Uint8Array): () => Uint8Array {
+  const places: number[] = [];
+  const text = Buffer.from(rows.buffer, rows.byteOffset, rows.byteLength);
+  for (let at = text.indexOf(messagePrefix); at >= 0; at = text.indexOf(messagePrefix, at + 1)) places.push(at);
+  return () => {
+    const fresh = Buffer.from(rows);
+    for (const [index, place] of places.entries()) {
+      // The column and the event itself: two places for one id.
+      if (index % 2 === 0) messages += 1;
+      fresh.write(String(messages).padStart(messageDigits, '0'), place + messagePrefix.length, 'latin1');
+    }
+    return fresh;
+  };
 }
 
 /** Jobs per second from the first one stored until nothing is pending. */

@@ -46,6 +46,8 @@ export interface RowFrame {
   count: number;
   /** What the gateway or the processor would count with these rows. */
   ledger: readonly LedgerDelta[];
+  /** Set: other rows for each submission, so that no event is a duplicate of one before it. */
+  renewed?: () => Uint8Array;
 }
 
 /** Warnings of a saturated engine (long turns, late letters at the stop) are what a benchmark is made of. */
@@ -128,11 +130,11 @@ export class StorageBench {
     });
   }
 
-  async store(queue: QueueName, { lane, rows, count, ledger }: RowFrame): Promise<void> {
+  async store(queue: QueueName, { lane, rows, count, ledger, renewed }: RowFrame): Promise<void> {
     const reply = await this.#storage(lane).ask<CommitReply>(
       {
         kind: 'commit',
-        jobs: [{ queue, rows, count }],
+        jobs: [{ queue, rows: renewed?.() ?? rows, count }],
         results: [],
         ledger: [...ledger],
       },
