@@ -3,7 +3,8 @@
 import { defineDestination, type Transform } from './define-destination.ts';
 import { abort, filter, postJson, sendTo } from './destination.ts';
 import { textOf } from './event-fields.ts';
-import { matchesName, messageTemplate } from './message-template.ts';
+import { messageTemplate } from './message-template.ts';
+import { matchedRows, matchesName } from './name-pattern.ts';
 import { flag, names, rows, text, url } from './settings.ts';
 
 const contentCharactersMax = 2000;
@@ -18,7 +19,7 @@ export const discord = defineDestination({
   settings: {
     webhookUrl: url('webhook of the channel'),
     identifyTemplate: text('sentence for an identify, with places as for SLACK', 'Identified {{name}}'),
-    eventTemplateSettings: rows('sentences by event name, `*` for any part of it', [
+    eventTemplateSettings: rows('sentences by event name, `*` for any part of it, or by regular expression', [
       'eventName',
       'eventTemplate',
       'eventRegex',
@@ -31,14 +32,11 @@ export const discord = defineDestination({
   },
   prepare(settings): Transform | string {
     const { eventTemplateSettings, whitelistedTraitsSettings: traits, embedFlag, blacklistedEvents } = settings;
-    if (eventTemplateSettings.some(({ eventRegex }) => eventRegex === 'true'))
-      return 'eventTemplateSettings: eventRegex is not supported, use * for any part of a name';
-    const templates = eventTemplateSettings
+    const named = matchedRows('eventTemplateSettings', eventTemplateSettings);
+    if (typeof named === 'string') return named;
+    const templates = named
       .filter(({ eventTemplate }) => eventTemplate !== '')
-      .map(({ eventName, eventTemplate }) => ({
-        eventName,
-        template: messageTemplate(eventTemplate, escapeText, traits),
-      }));
+      .map(({ matches, eventTemplate }) => ({ matches, template: messageTemplate(eventTemplate, escapeText, traits) }));
     const identified = messageTemplate(settings.identifyTemplate, escapeText, traits);
     const tracked = messageTemplate('{{name}} did {{event}}', escapeText);
     const title = messageTemplate(settings.embedTitleTemplate, escapeText, traits);
@@ -53,7 +51,7 @@ export const discord = defineDestination({
         if (name === undefined) return abort('event is missing');
         if (blacklistedEvents.some((denied) => matchesName(denied, name)))
           return filter('the event is in blacklistedEvents');
-        template = templates.find(({ eventName }) => matchesName(eventName, name))?.template ?? tracked;
+        template = templates.find(({ matches }) => matches(name))?.template ?? tracked;
       }
       const message = embedFlag
         ? {

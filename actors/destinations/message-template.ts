@@ -56,21 +56,3 @@ function listOf(fields: EventObject, only: readonly string[]): string {
     .map(([key, value]) => `${key}: ${isObject(value) || Array.isArray(value) ? JSON.stringify(value) : value}`)
     .join(', ');
 }
-
-/**
- * A name of events with `*` for any part of it. Regular expressions of customers could take for ever, so there are none.
- */
-export function matchesName(pattern: string, name: string): boolean {
-  const [first = '', ...rest] = pattern.split('*');
-  if (rest.length === 0) return pattern === name;
-  const last = rest.pop() ?? '';
-  if (!name.startsWith(first) || !name.endsWith(last) || name.length < first.length + last.length) return false;
-  const end = name.length - last.length;
-  let at = first.length;
-  for (const part of rest) {
-    const found = name.indexOf(part, at);
-    if (found < 0 || found + part.length > end) return false;
-    at = found + part.length;
-  }
-  return true;
-}

@@ -4,7 +4,8 @@
 import { defineDestination, type Transform } from './define-destination.ts';
 import { abort, type EventObject, filter, isHttpUrl, postJson, sendTo } from './destination.ts';
 import { textOf } from './event-fields.ts';
-import { type MessageTemplate, matchesName, messageTemplate } from './message-template.ts';
+import { type MessageTemplate, messageTemplate } from './message-template.ts';
+import { matchedRows, matchesName } from './name-pattern.ts';
 import { names, rows, text, url } from './settings.ts';
 
 /** Slack cuts longer texts off. */
@@ -20,7 +21,7 @@ export const slack = defineDestination({
   settings: {
     webhookUrl: url('incoming webhook of the channel'),
     identifyTemplate: text(`sentence for an identify, ${places}`, 'Identified {{name}}'),
-    eventTemplateSettings: rows('sentences by event name, `*` for any part of it', [
+    eventTemplateSettings: rows('sentences by event name, `*` for any part of it, or by regular expression', [
       'eventName',
       'eventTemplate',
       'eventRegex',
@@ -31,23 +32,20 @@ export const slack = defineDestination({
   },
   prepare(settings): Transform | string {
     const { eventTemplateSettings, eventChannelSettings, whitelistedTraitsSettings: traits } = settings;
-    for (const [key, list] of Object.entries({ eventTemplateSettings, eventChannelSettings })) {
-      if (list.some(({ eventRegex }) => eventRegex === 'true'))
-        return `${key}: eventRegex is not supported, use * for any part of a name`;
-    }
+    const namedTemplates = matchedRows('eventTemplateSettings', eventTemplateSettings);
+    if (typeof namedTemplates === 'string') return namedTemplates;
+    const namedChannels = matchedRows('eventChannelSettings', eventChannelSettings);
+    if (typeof namedChannels === 'string') return namedChannels;
     const badChannel = eventChannelSettings.find(({ eventChannelWebhook }) => !isHttpUrl(eventChannelWebhook));
     if (badChannel !== undefined)
       return `eventChannelSettings: expected eventChannelWebhook of ${badChannel.eventName} to be an http or https URL`;
-    const channels = eventChannelSettings.map(({ eventName, eventChannelWebhook }) => ({
-      eventName,
+    const channels = namedChannels.map(({ matches, eventChannelWebhook }) => ({
+      matches,
       send: sendTo(postJson(eventChannelWebhook)),
     }));
-    const templates = eventTemplateSettings
+    const templates = namedTemplates
       .filter(({ eventTemplate }) => eventTemplate !== '')
-      .map(({ eventName, eventTemplate }) => ({
-        eventName,
-        template: messageTemplate(eventTemplate, escapeText, traits),
-      }));
+      .map(({ matches, eventTemplate }) => ({ matches, template: messageTemplate(eventTemplate, escapeText, traits) }));
     const identified = messageTemplate(settings.identifyTemplate, escapeText, traits);
     const tracked = messageTemplate('{{name}} did {{event}}', escapeText);
     const send = sendTo(postJson(settings.webhookUrl));
@@ -57,8 +55,8 @@ export const slack = defineDestination({
       if (name === undefined) return abort('event is missing');
       if (settings.denyListOfEvents.some((denied) => matchesName(denied, name)))
         return filter('the event is in denyListOfEvents');
-      const template = templates.find(({ eventName }) => matchesName(eventName, name))?.template ?? tracked;
-      const channel = channels.find(({ eventName }) => matchesName(eventName, name));
+      const template = templates.find(({ matches }) => matches(name))?.template ?? tracked;
+      const channel = channels.find(({ matches }) => matches(name));
       return (channel?.send ?? send)(bodyOf(template, event));
     };
   },

@@ -68,7 +68,8 @@ const thirdParties: readonly { package: RegExp; allowed: RegExp }[] = [
   },
   {
     package: /^(?:ajv|ajv-formats|bowser|isbot|maxmind|re2js)(?:\/|$)/,
-    allowed: /^actors\/processor\/(?:heavy-libraries|plan-rules|plan-patterns|geo-stage)\.ts$/,
+    allowed:
+      /^actors\/(?:processor\/(?:heavy-libraries|plan-rules|plan-patterns|geo-stage)|destinations\/name-pattern)\.ts$/,
   },
   { package: /^aws4fetch$/, allowed: /^actors\/object-storage\// },
   { package: /^zod$/, allowed: /^actors\/services\/[a-z-]+\.ts$/ },

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { matchesName } from '../../../actors/destinations/message-template.ts';
+import { matchesName, namePattern } from '../../../actors/destinations/name-pattern.ts';
 import { problemOf, sentBy, transformer } from '../../support/destinations.ts';
 
 const hook = 'https://hooks.example.com/1';
@@ -45,15 +45,10 @@ test('Slack sentences and channels are chosen by event name', () => {
 
 test('settings a chat cannot use name their key', () => {
   assert.equal(problemOf('SLACK', {}), 'webhookUrl is missing');
-  const regex = [{ eventName: '(a+)+$', eventTemplate: 'x', eventRegex: true }];
-  assert.match(
-    problemOf('SLACK', { webhookUrl: hook, eventTemplateSettings: regex }) ?? '',
-    /^eventTemplateSettings: eventRegex/,
-  );
-  assert.match(
-    problemOf('DISCORD', { webhookUrl: hook, eventTemplateSettings: regex }) ?? '',
-    /^eventTemplateSettings: eventRegex/,
-  );
+  const broken = [{ eventName: '(', eventTemplate: 'x', eventRegex: true }];
+  const problem = 'eventTemplateSettings: expected "(" to be a regular expression';
+  for (const type of ['SLACK', 'DISCORD'])
+    assert.equal(problemOf(type, { webhookUrl: hook, eventTemplateSettings: broken }), problem);
   const channel = [{ eventName: 'a', eventChannelWebhook: 'nowhere' }];
   assert.match(
     problemOf('SLACK', { webhookUrl: hook, eventChannelSettings: channel }) ?? '',
@@ -104,4 +99,17 @@ test('a star stands for any part of a name', () => {
     ['*x*', 'abc'],
   ] as const)
     assert.ok(!matchesName(pattern, name), `${pattern} ${name}`);
+});
+
+test('regular expressions of customers choose events, and cannot hold the thread', () => {
+  const matches = namePattern('^Order (Paid|Sent)$', true);
+  assert.ok(typeof matches === 'function');
+  assert.deepEqual([matches('Order Paid'), matches('An Order Paid')], [true, false]);
+  const hostile = namePattern('(a+)+$', true);
+  assert.ok(typeof hostile === 'function');
+  assert.equal(hostile(`${'a'.repeat(5_000)}!`), false);
+  assert.equal(hostile('a'.repeat(1_000_000)), false);
+  const template = { eventName: 'paid$', eventTemplate: 'money: {{event}}', eventRegex: 'true' };
+  const transform = transformer('SLACK', { webhookUrl: hook, eventTemplateSettings: [template] });
+  assert.deepEqual(sentBy(transform({ ...paid, event: 'unpaid' })).body, { text: 'money: unpaid' });
 });
