@@ -29,7 +29,7 @@ export interface StatusReport {
   partitionsTotal: number;
   /**
    * Sums since the beginning and what is pending now.
-   * accepted = processed + deduplicated + suppressed + aborted at a source + pendingGateway;
+   * accepted = processed + deduplicated + suppressed + filtered and aborted at a source + pendingGateway;
    * routed = delivered + filtered + aborted at a destination + pendingRouter.
    */
   ledger: Record<string, number>;

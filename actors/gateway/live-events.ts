@@ -136,6 +136,8 @@ export class LiveStreams {
       handle: ({ query }) => {
         const source = this.#options.sourceByWriteKey(query.get('writeKey') ?? '');
         if (source === undefined) throw new AdminError(404, 'expected writeKey to be one of a source, got another');
+        if (source.transient === true)
+          throw new AdminError(403, 'the source is transient: its events are shown to nobody');
         if (this.#open.size >= streamsMax) throw new AdminError(429, `expected at most ${streamsMax} streams at once`);
         return { stream: (response) => this.#stream(source.id, response) };
       },

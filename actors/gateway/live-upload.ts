@@ -77,7 +77,7 @@ export class LiveUpload {
     if (this.#index === workspace.current) return;
     this.#index = workspace.current;
     const wanted = workspace.current.snapshot.sources.filter(
-      ({ enabled, config }) => enabled && config.eventUpload === true,
+      ({ enabled, config, transient }) => enabled && config.eventUpload === true && transient !== true,
     );
     const ids = new Set(wanted.map(({ id }) => id));
     for (const [id, { watcher }] of this.#watched) {

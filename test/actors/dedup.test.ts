@@ -107,6 +107,20 @@ test('an event that is aborted may come again, and be tried again', async (t) =>
   assert.equal(run.storage.counted('deduplicated', 'src', ''), 1);
 });
 
+test("what is tried again is nobody's duplicate, and what comes after it is", async (t) => {
+  const run = setup(t);
+  run.add('gw', [event('done')]);
+  await finish(run);
+  const retried = (name: string) =>
+    event(name, { parameters: { source_id: 'src', workspace_id: 'ws-1', retry: { of: 1 } } });
+  run.add('gw', [retried('done'), retried('lost'), event('lost'), event('done')]);
+  await finish(run);
+  assert.deepEqual(routed(run), ['done', 'done', 'lost']);
+  assert.equal(run.storage.counted('deduplicated', 'src', ''), 2);
+  const parents = [...run.storage.jobs.values()].filter(({ queue }) => queue === 'rt').map(({ job }) => job.parentId);
+  assert.deepEqual(parents, [1, 1, 1], 'under the keys of the job it was');
+});
+
 test('an event is no duplicate of itself when storage refuses its batch', async (t) => {
   const run = setup(t);
   run.storage.fault = (commit) => {

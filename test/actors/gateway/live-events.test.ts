@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EventRing, LiveEvents, StreamWatcher } from '../../../actors/gateway/live-events.ts';
+import { EventRing, LiveEvents, LiveStreams, StreamWatcher } from '../../../actors/gateway/live-events.ts';
 import { LiveUpload } from '../../../actors/gateway/live-upload.ts';
 import type { ServiceCall } from '../../../actors/services/service-client.ts';
 import { WorkspaceHolder } from '../../../actors/services/workspace.ts';
@@ -11,6 +11,21 @@ import { VirtualClock } from '../../../runtime/virtual-seams.ts';
 import { makeSnapshot, makeSource } from '../../support/workspace-objects.ts';
 
 const event = (payload: string) => ({ receivedAtMs: 1, payload });
+
+test('nobody may watch a transient source', () => {
+  const source = { ...makeSource('s1', []), transient: true as const };
+  const clock = new VirtualClock();
+  const live = new LiveEvents(clock);
+  const route = new LiveStreams({ live, clock, sourceByWriteKey: () => source }).route();
+  const request = {
+    params: {},
+    query: new URLSearchParams('writeKey=wk-s1'),
+    json: async () => undefined,
+    body: async () => Buffer.alloc(0),
+  };
+  assert.throws(() => route.handle(request), { status: 403 });
+  assert.equal(live.wanted('s1'), 0);
+});
 
 test('a ring keeps the newest and counts what it dropped', () => {
   const ring = new EventRing(3);
