@@ -3,7 +3,8 @@
 
 import { type EventObject, isObject } from '../destinations/destination.ts';
 import type { GatewayParameters } from '../job.ts';
-import { printExactly, replaceMembers } from './exact-json.ts';
+import { mayBeInexact, printExactly } from './exact-json.ts';
+import { replaceMembers } from './member-splice.ts';
 import type { TimeChanges } from './timestamps.ts';
 
 const closingBrace = 0x7d;
@@ -14,14 +15,19 @@ export function encodeEvent(
   event: EventObject,
   changes: Readonly<TimeChanges>,
 ): readonly Uint8Array[] {
-  if (changes.rewritten) return [Buffer.from(printExactly(original.toString(), event))];
+  if (changes.rewritten) {
+    const text = original.toString();
+    return [Buffer.from(mayBeInexact(text) ? printExactly(text, event) : JSON.stringify(event))];
+  }
   const { replaced } = changes;
-  const payload = replaced.length === 0 ? original : Buffer.from(replaceMembers(original.toString(), event, replaced));
-  if (changes.added.length === 0) return [payload];
-  const end = payload.lastIndexOf(closingBrace);
+  const pieces: Uint8Array[] = replaced.length === 0 ? [original] : replaceMembers(original, event, replaced);
+  if (changes.added.length === 0) return pieces;
+  // The brace stands in the last piece: what is replaced ends before it.
+  const last = pieces.pop() ?? original;
+  const end = last.lastIndexOf(closingBrace);
   const fields = changes.added.map((name) => `${JSON.stringify(name)}:${JSON.stringify(event[name])}`).join(',');
   const isEmpty = Object.keys(event).length === changes.added.length;
-  return [payload.subarray(0, end), Buffer.from(`${isEmpty ? '' : ','}${fields}}`)];
+  return [...pieces, last.subarray(0, end), Buffer.from(`${isEmpty ? '' : ','}${fields}}`)];
 }
 
 let lastText = '';

@@ -1,40 +1,16 @@
 // Writes an event anew without losing what JSON.parse lost: a number beyond 2^53, 1e400, -0 or 1.10 has no exact double,
-// so its text is taken from where it came from wherever the value is still the same. Both functions get the text that
-// the value was parsed from, and so need not judge it.
+// so its text is taken from where it came from wherever the value is still the same. The text is the one that the value
+// was parsed from, and so need not be judged.
 
 import { isObject } from '../destinations/destination.ts';
 
-/** Whether a double may have lost something of a number of this text. A cheap look: it may be wrong about strings. */
+/** Whether a number of this text would be printed in another way. A cheap look: it may be wrong about strings. */
 export function mayBeInexact(text: string): boolean {
   return inexactNumber.test(text);
 }
 
-/** Sixteen digits are more than every double holds; an exponent may be beyond its range. */
-const inexactNumber = /\d{16}|\d[eE]/;
-
-/** `text`, an object's, with these members' values as they are in `value`; everything else stays byte by byte. */
-export function replaceMembers(
-  text: string,
-  value: Readonly<Record<string, unknown>>,
-  names: readonly string[],
-): string {
-  let result = '';
-  let copied = 0;
-  let at = skipSpace(text, skipSpace(text, 0) + 1);
-  while (text[at] === '"') {
-    const keyEnd = skipString(text, at);
-    const start = skipSpace(text, skipSpace(text, keyEnd) + 1);
-    const end = skipValue(text, start);
-    const name = stringOf(text, at, keyEnd);
-    if (names.includes(name)) {
-      result += text.slice(copied, start) + JSON.stringify(value[name]);
-      copied = end;
-    }
-    at = skipSpace(text, end);
-    if (text[at] === ',') at = skipSpace(text, at + 1);
-  }
-  return result + text.slice(copied);
-}
+/** Sixteen digits are more than every double holds; then exponents, -0 and zeros at the end of a fraction. */
+const inexactNumber = /[:,[]\s*-?(?:[\d.]{16}|[\d.]+[eE]|\d+\.\d*0(?!\d))|[:,[]\s*-0(?![\d.])/;
 
 /** JSON of `value`, with the texts of `text` for all strings, numbers and literals that are still in their places. */
 export function printExactly(text: string, value: unknown): string {
@@ -134,11 +110,12 @@ function skipSpace(text: string, start: number): number {
 }
 
 function skipString(text: string, start: number): number {
-  let at = start + 1;
-  for (;;) {
-    const code = text.charCodeAt(at);
-    if (code === 0x22 || Number.isNaN(code)) return at + 1;
-    at += code === 0x5c ? 2 : 1;
+  for (let from = start + 1; ; ) {
+    const quote = text.indexOf('"', from);
+    let backslashes = 0;
+    while (text.charCodeAt(quote - 1 - backslashes) === 0x5c) backslashes += 1;
+    if (backslashes % 2 === 0) return quote + 1;
+    from = quote + 1;
   }
 }
 
@@ -156,14 +133,18 @@ function skipValue(text: string, start: number): number {
       depth -= 1;
       at += 1;
     } else if (depth > 0) at += 1;
-    else {
-      scalarEnd.lastIndex = at;
-      scalarEnd.test(text);
-      at = scalarEnd.lastIndex;
-    }
+    else at = scalarEnd(text, at);
   } while (depth > 0 && at < text.length);
   return at;
 }
 
 /** A number or a literal: everything up to what ends it. */
-const scalarEnd = /[^\s,\]}]*/y;
+function scalarEnd(text: string, start: number): number {
+  let at = start;
+  while (at < text.length) {
+    const code = text.charCodeAt(at);
+    if (code === 0x2c || code === 0x5d || code === 0x7d || code <= 0x20) break;
+    at += 1;
+  }
+  return at;
+}
