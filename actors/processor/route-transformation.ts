@@ -2,8 +2,22 @@
 // the destination tells about it besides itself.
 
 import { createHash } from 'node:crypto';
-import type { DestinationConfig, SourceConfig } from '../services/workspace.ts';
+import type { Settings } from '../config.ts';
+import type { DestinationConfig, SourceConfig, TransformationConfig } from '../services/workspace.ts';
 import type { TransformationProgram, TransformFailure } from '../transformations/contract.ts';
+
+/** Of the settings. */
+export type RemoteTransformations = Pick<
+  Settings['transformer'],
+  'url' | 'userUrl' | 'pythonUrl' | 'userTransformations'
+>;
+
+export const noRemoteTransformations: RemoteTransformations = {
+  url: '',
+  userUrl: '',
+  pythonUrl: '',
+  userTransformations: 'embedded',
+};
 
 export interface RouteTransformation {
   /** Of the actor. Everything that decides what the code does is in it: a change makes another actor. */
@@ -18,6 +32,7 @@ export interface RouteTransformation {
 export function routeTransformation(
   source: SourceConfig,
   destination: DestinationConfig,
+  transformer: RemoteTransformations,
 ): RouteTransformation | undefined {
   const [first] = destination.transformations ?? [];
   if (first === undefined) return undefined;
@@ -30,6 +45,7 @@ export function routeTransformation(
     code: first.code,
     libraries: libraries.map(({ name, versionId, code }) => ({ name, versionId, code })),
     credentials,
+    remoteUrl: remoteUrlOf(first, transformer),
   };
   const digest = createHash('sha256').update(JSON.stringify(program)).digest('hex').slice(0, 24);
   const metadata = {
@@ -55,7 +71,17 @@ export function routeTransformation(
   };
 }
 
-function refusalOf({ language, versionId, code }: TransformationProgram): TransformFailure | undefined {
+/** Code that stands in the workspace itself has no version by which the service could ask for it. */
+function remoteUrlOf({ language, versionId }: TransformationConfig, transformer: RemoteTransformations): string {
+  const { url, userUrl, pythonUrl, userTransformations } = transformer;
+  if (versionId === '') return '';
+  const usual = userUrl === '' ? url : userUrl;
+  if (/^python/.test(language)) return pythonUrl === '' ? usual : pythonUrl;
+  return language !== 'javascript' || userTransformations === 'remote' ? usual : '';
+}
+
+function refusalOf({ language, versionId, code, remoteUrl }: TransformationProgram): TransformFailure | undefined {
+  if (remoteUrl !== '') return undefined;
   if (language !== 'javascript') {
     return { code: 400, reason: `transformations in ${language.slice(0, 40)} cannot be run here, only javascript` };
   }

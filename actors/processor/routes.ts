@@ -9,7 +9,12 @@ import { routerPartition, Splits } from '../isolation.ts';
 import type { SourceConfig } from '../services/workspace.ts';
 import { noTransformer, type TransformerChoice } from '../transformer/contract.ts';
 import { type CompiledFilter, compileFilter } from './destination-filter.ts';
-import { type RouteTransformation, routeTransformation } from './route-transformation.ts';
+import {
+  noRemoteTransformations,
+  type RemoteTransformations,
+  type RouteTransformation,
+  routeTransformation,
+} from './route-transformation.ts';
 
 export interface Route {
   readonly destinationId: string;
@@ -27,12 +32,12 @@ export interface Route {
 export class RouteTable {
   readonly #isolation: Settings['router']['isolation'];
   readonly #splits: Splits;
-  readonly #transformer: TransformerChoice;
+  readonly #transformer: TransformerChoice & RemoteTransformations;
   readonly #routes = new WeakMap<SourceConfig, readonly Route[]>();
 
   constructor(
     { isolation, shards }: Pick<Settings['router'], 'isolation' | 'shards'>,
-    transformer: TransformerChoice = noTransformer,
+    transformer: TransformerChoice & RemoteTransformations = { ...noTransformer, ...noRemoteTransformations },
   ) {
     this.#transformer = transformer;
     this.#isolation = isolation;
@@ -48,7 +53,7 @@ export class RouteTable {
           destinationId: destination.id,
           filter: compileFilter(destination, source.sourceDefinition.type),
           destination: compileDestination(destination, this.#transformer),
-          transformation: routeTransformation(source, destination),
+          transformation: routeTransformation(source, destination, this.#transformer),
           shards: this.#splits.shardsOf(routerPartition(this.#isolation, source.workspaceId, destination.id)),
           parametersPrefix: JSON.stringify(ids).slice(0, -1),
         };

@@ -113,6 +113,12 @@ export const transformerSettings = {
     isGood: isTypeName,
     doc: 'Destination types whose requests it sends itself (its proxy); all others are sent by Sluice',
   }),
+  userTransformations: choice(['embedded', 'remote'], {
+    default: 'embedded',
+    doc: 'Where customers’ JavaScript runs: here, or in the transformer (only code that has a version). Other languages always run there',
+  }),
+  userUrl: text({ default: '', doc: 'Another address of what runs customers’ code. Empty: url' }),
+  pythonUrl: text({ default: '', doc: 'Another address of what runs customers’ Python. Empty: userUrl' }),
   deliveryUrl: text({ default: '', doc: 'Another address of its proxy. Empty: url' }),
   pollMs: integer({ default: 10_000, min: 100, max: 86_400_000, doc: 'Pause between two looks at its features' }),
   timeoutMs: integer({ default: 30_000, min: 100, max: 600_000, doc: 'Longest wait for an answer of the transformer' }),

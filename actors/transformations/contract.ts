@@ -23,6 +23,8 @@ export interface TransformationProgram {
   code: string | undefined;
   libraries: readonly TransformationLibrary[];
   credentials: Readonly<Record<string, string>>;
+  /** Of the service that runs it; '': it runs here. */
+  remoteUrl: string;
 }
 
 export interface TransformItem {

@@ -49,7 +49,7 @@ const shownFiles = [
   'observations/(?:observing|observation-log)',
   'processor/stage',
   'storage/(?:job-row|partition-session|demand|done-runs|ledger-tally)',
-  'transformer/(?:transformer-client|rest-output)',
+  'transformer/(?:transformer-client|transformer-http|rest-output)',
 ];
 const actorContracts = new RegExp(`^actors/(?:${shownFiles.join('|')})\\.ts$`);
 

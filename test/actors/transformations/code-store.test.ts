@@ -17,6 +17,7 @@ const program: TransformationProgram = {
   code: undefined,
   libraries: [{ name: '', versionId: 'lib-v1', code: undefined }],
   credentials: { key: 'value' },
+  remoteUrl: '',
 };
 const masking = { name: 'mask email', code: "import { a } from 'mathTools'; export const transformEvent = a;" };
 const library = { name: 'Math Tools', handleName: 'mathTools', code: 'export const a = 1;' };

@@ -21,7 +21,7 @@ type Ask = (events: readonly object[]) => Promise<TransformReply>;
 
 function setup(t: TestContext, code: string | (() => Promise<SandboxProgram>), isAmongSuspects = false): Ask {
   const kind = isAmongSuspects ? suspectKind : transformationKind;
-  const program = { workspaceId: 'w', transformationId: 't', versionId: 'v', language: 'javascript' };
+  const program = { workspaceId: 'w', transformationId: 't', versionId: 'v', language: 'javascript', remoteUrl: '' };
   const definition = defineActor<TransformationMessage>({
     kind,
     role: 'test',
