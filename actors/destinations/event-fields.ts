@@ -17,7 +17,7 @@ export function valueAt(event: EventObject, path: readonly string[]): unknown {
 
 /** A text that is not blank, or a number as text, at `a.b.c`. */
 export function textAt(event: EventObject, path: string): string | undefined {
-  return textOf(valueAt(event, path.split('.')));
+  return textOf(valueAt(event, pathOf(path)));
 }
 
 export function textOf(value: unknown): string | undefined {
@@ -39,7 +39,7 @@ export function typeOf(event: EventObject): string {
 }
 
 export function objectAt(event: EventObject, path: string): EventObject {
-  const value = valueAt(event, path.split('.'));
+  const value = valueAt(event, pathOf(path));
   return isObject(value) ? value : noFields;
 }
 
@@ -80,8 +80,22 @@ export function present(fields: Readonly<Record<string, unknown>>): Record<strin
 export function renamed(event: EventObject, names: Readonly<Record<string, string>>): Record<string, unknown> {
   const entries: [string, unknown][] = [];
   for (const [name, path] of Object.entries(names)) {
-    const value = valueAt(event, path.split('.'));
+    const value = valueAt(event, pathOf(path));
     if (value !== undefined && value !== null && value !== '') entries.push([name, value]);
   }
   return Object.fromEntries(entries);
+}
+
+/** Paths stand in our code and in settings, so there are few; events that bring settings along could bring more. */
+const knownPaths = new Map<string, readonly string[]>();
+const knownPathsMax = 1_000;
+
+function pathOf(text: string): readonly string[] {
+  let path = knownPaths.get(text);
+  if (path === undefined) {
+    path = text.split('.');
+    if (knownPaths.size >= knownPathsMax) knownPaths.clear();
+    knownPaths.set(text, path);
+  }
+  return path;
 }

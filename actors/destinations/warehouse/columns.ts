@@ -59,16 +59,19 @@ export class Columns {
 
   /** In the order of names, so that equal events give equal bytes. */
   finish(): { columns: Record<string, ColumnType>; data: Record<string, unknown> } {
-    const sorted = [...this.#cells].sort(([a], [b]) => (a < b ? -1 : 1));
+    const columns: [string, ColumnType][] = [];
+    const data: [string, unknown][] = [];
+    for (const name of [...this.#cells.keys()].sort()) {
+      const cell = this.#cells.get(name);
+      if (cell === undefined) continue;
+      columns.push([name, cell.type]);
+      data.push([name, cell.value]);
+    }
     const { dialect } = this.#options;
-    const columns: [string, ColumnType][] = sorted.map(([name, { type }]) => [name, type]);
     // Their values are set when the row is loaded.
     columns.push([ownName('uuid_ts', dialect), 'datetime']);
     if (dialect.hasLoadedAt) columns.push([ownName('loaded_at', dialect), 'datetime']);
-    return {
-      columns: Object.fromEntries(columns),
-      data: Object.fromEntries(sorted.map(([name, { value }]) => [name, value])),
-    };
+    return { columns: Object.fromEntries(columns), data: Object.fromEntries(data) };
   }
 
   #flatten(

@@ -17,10 +17,33 @@ const ownTablesAlways: ReadonlySet<string> = new Set(['users', 'identifies']);
 
 const namespaceCharactersMax = 127;
 
+/** The same keys come with every event, and making a name of one costs more than all else about it. */
+const knownNames = new WeakMap<Dialect, Map<string, string | undefined>[]>();
+const knownNamesMax = 4_000;
+const knownKeyCharactersMax = 200;
+
 /** Undefined: nothing of the key can stand in a name, and it gets no column. */
 export function columnName(key: string, dialect: Dialect, options: NamingOptions): string | undefined {
+  const known = knownNamesOf(dialect, options);
+  const name = known.get(key);
+  if (name !== undefined || known.has(key)) return name;
   const plain = plainName(key, options);
-  return plain === '' ? undefined : safeName(plain, dialect, options);
+  const made = plain === '' ? undefined : safeName(plain, dialect, options);
+  if (key.length > knownKeyCharactersMax) return made;
+  if (known.size >= knownNamesMax) known.clear();
+  known.set(key, made);
+  return made;
+}
+
+function knownNamesOf(dialect: Dialect, options: NamingOptions): Map<string, string | undefined> {
+  let byOptions = knownNames.get(dialect);
+  if (byOptions === undefined) {
+    byOptions = Array.from({ length: 8 }, () => new Map());
+    knownNames.set(dialect, byOptions);
+  }
+  const { dividesNumbers, usesBlendoCasing, skipsReservedWords } = options;
+  const index = (dividesNumbers ? 4 : 0) + (usesBlendoCasing ? 2 : 0) + (skipsReservedWords ? 1 : 0);
+  return byOptions[index] ?? new Map();
 }
 
 /** How an event is called in tables: the value of the column `event`; '' when nothing of its name is left. */

@@ -9,6 +9,7 @@ export interface Cell {
 }
 
 const dateCharactersMax = 40;
+const startPattern = /^\d{4}-\d\d-\d\d/;
 const datePattern =
   /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s?(Z|[+-]\d{2}(?::?\d{2})?)?)?$/i;
 /** Beyond it a whole number fits no integer column of any warehouse. */
@@ -37,7 +38,7 @@ export function jsonCell(value: unknown, type: ColumnType): Cell {
 
 /** `YYYY-MM-DDTHH:mm:ss.SSSZ` for an ISO date or time of the years 1 to 9999; undefined for anything else. */
 export function normalDate(text: string): string | undefined {
-  if (text.length > dateCharactersMax) return undefined;
+  if (text.length > dateCharactersMax || !startPattern.test(text)) return undefined;
   const match = datePattern.exec(text);
   if (match === null) return undefined;
   const [, year, month, day, hour = '00', minute = '00', second = '00', fraction = '', zone = 'Z'] = match;
@@ -46,6 +47,7 @@ export function normalDate(text: string): string | undefined {
   const ms = Date.parse(local);
   // Date.parse carries 31 February over into March.
   if (Number.isNaN(ms) || new Date(ms).toISOString() !== local) return undefined;
+  if (zone === 'Z') return local;
   const offset = offsetMs(zone);
   const shifted = offset === undefined ? undefined : new Date(ms - offset).toISOString();
   return shifted !== undefined && /^\d{4}-/.test(shifted) && !shifted.startsWith('0000') ? shifted : undefined;
