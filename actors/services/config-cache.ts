@@ -6,6 +6,7 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { keptForm } from './source-options.ts';
 import type { SourceConfig } from './workspace.ts';
 
 /** One row of Postgres, by name. */
@@ -84,7 +85,7 @@ export class ConfigCache {
     const chunks: Buffer[] = [];
     for (let at = 0; at < sources.length || at === 0; at += sliceSources) {
       // Lines of a list: each slice is text of its own, so that nothing large is ever put together at once.
-      const slice = sources.slice(at, at + sliceSources).map((source) => `${JSON.stringify(source)}\n`);
+      const slice = sources.slice(at, at + sliceSources).map((source) => `${JSON.stringify(keptForm(source))}\n`);
       chunks.push(cipher.update(slice.join('')));
       await this.#options.turn();
     }

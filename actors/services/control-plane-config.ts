@@ -14,6 +14,7 @@ import type { ControlPlane } from './control-plane.ts';
 import { PollLoop } from './poll-loop.ts';
 import { ServiceError } from './service-client.ts';
 import type { ServiceHealth } from './service-health.ts';
+import { TrackingPlans } from './tracking-plans.ts';
 import type { WorkspaceSnapshot } from './workspace.ts';
 import { WorkspaceSet, type WorkspaceSetChange, type WorkspaceSetOutcome } from './workspace-set.ts';
 
@@ -47,6 +48,7 @@ export async function openControlPlaneConfig(options: ControlPlaneConfigOptions)
 class ControlPlaneConfig implements BackendConfig {
   readonly #options: ControlPlaneConfigOptions;
   readonly #loop: PollLoop;
+  readonly #plans: TrackingPlans;
   #set: WorkspaceSet;
   #current: WorkspaceSnapshot = { version: 0, hash: '', loadedAtMs: 0, sources: [] };
   #destinations = 0;
@@ -62,6 +64,7 @@ class ControlPlaneConfig implements BackendConfig {
 
   constructor(options: ControlPlaneConfigOptions) {
     this.#options = options;
+    this.#plans = new TrackingPlans(options.controlPlane);
     this.#set = this.#newSet();
     this.#loop = new PollLoop({
       everyMs: options.pollMs,
@@ -108,6 +111,12 @@ class ControlPlaneConfig implements BackendConfig {
   async #poll(): Promise<boolean> {
     const { controlPlane } = this.#options;
     try {
+      // Sources are never changed once they are published: those that a plan was missing for come anew.
+      if (await this.#plans.retry()) {
+        this.#isFresh = false;
+        this.#bodyHash = '';
+        this.#etag = '';
+      }
       // Until a whole answer has been taken there is nothing that changes could be added to.
       const updatedAfter = this.#isFresh && controlPlane.isNamespace ? this.#set.updatedAt : '';
       const fetched = await controlPlane.fetchConfig(updatedAfter, this.#etag);
@@ -120,6 +129,7 @@ class ControlPlaneConfig implements BackendConfig {
         this.#refused = { hash, reason: outcome.reason };
         return this.#fail(outcome.reason);
       }
+      await this.#plans.fill(outcome.change.sources);
       // What an incremental answer is called says nothing about the next one, which is asked for with another moment.
       this.#etag = controlPlane.isNamespace ? '' : fetched.etag;
       this.#bodyHash = hash;
@@ -191,7 +201,7 @@ class ControlPlaneConfig implements BackendConfig {
 
   /** The answer was good; workspaces that were refused are named all the same, for as long as they are. */
   #settle(outcome: ReloadOutcome): boolean {
-    const { refusals } = this.#set;
+    const refusals = [...this.#set.refusals, ...this.#plans.missing];
     if (refusals.length > 0) this.#fail(listOf(refusals));
     else {
       this.#lastError = undefined;

@@ -45,6 +45,19 @@ export class ControlPlane {
     return { kind: 'config', body: answer.body, etag: answer.header('etag') };
   }
 
+  /** The events of a plan with their rules, as JSON. Rejects with ServiceError. */
+  async fetchTrackingPlan(workspaceId: string, planId: string, version: string): Promise<Buffer> {
+    const { url, token, timeoutMs } = this.#options;
+    const base = url.replace(/\/+$/, '');
+    const path = `workspaces/${encodeURIComponent(workspaceId)}/tracking-plans/${encodeURIComponent(planId)}`;
+    const target = new URL(`${base}/${path}`);
+    if (version !== '') target.searchParams.set('version', version);
+    const headers = { Authorization: basicCredentials(token), Accept: 'application/json' };
+    const answer = await this.#client.call({ url: target, headers, timeoutMs });
+    expectSuccess(answer);
+    return answer.body;
+  }
+
   #configUrl(updatedAfter: string): URL {
     const { url, namespace } = this.#options;
     const base = url.replace(/\/+$/, '');

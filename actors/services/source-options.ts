@@ -2,8 +2,8 @@
 // workspace's shape (spec/transformer-and-clients.md 7.2). A source that asks for nothing has none of these fields.
 
 import { z } from 'zod';
-import type { SourceOptions, TrackingPlanConfig } from './workspace.ts';
-import { keyed, optionalText, orElse, table } from './workspace-keys.ts';
+import type { SourceConfig, SourceOptions, TrackingPlanConfig } from './workspace.ts';
+import { isTable, keyed, optionalText, orElse, table } from './workspace-keys.ts';
 import { observingSettings } from './workspace-observing.ts';
 
 const offByDefault = orElse(z.boolean(), () => false);
@@ -32,7 +32,11 @@ export const sourceOptions = {
   internalSecret: z.unknown().optional(),
   geoEnrichment,
   dgSourceTrackingPlanConfig: trackingPlan,
+  /** Of a source that was kept (keptForm): what has been read of it. */
+  sluiceKept: z.custom<KeptOptions>(isTable).nullish(),
 };
+
+type KeptOptions = SourceOptions & Pick<SourceConfig, 'observing' | 'transformationSetup'>;
 
 /** Key `settings` of a workspace. */
 export const workspaceSettings = keyed({
@@ -46,9 +50,11 @@ interface Read {
   geoEnrichment?: z.output<typeof geoEnrichment>;
   dgSourceTrackingPlanConfig?: z.output<typeof trackingPlan>;
   sourceDefinition: { options: Record<string, unknown> };
+  sluiceKept?: KeptOptions | null | undefined;
 }
 
-export function sourceOptionsOf(source: Read, settings: z.output<typeof workspaceSettings>): SourceOptions {
+export function sourceOptionsOf(source: Read, settings: z.output<typeof workspaceSettings>): KeptOptions {
+  if (source.sluiceKept !== null && source.sluiceKept !== undefined) return source.sluiceKept;
   const plan = trackingPlanOf(source.dgSourceTrackingPlanConfig);
   const blockedEvents = settings?.eventBlocking?.events ?? {};
   return {
@@ -56,8 +62,38 @@ export function sourceOptionsOf(source: Read, settings: z.output<typeof workspac
     ...(source.geoEnrichment?.enabled === true ? { geoEnrichment: true } : {}),
     ...(plan === undefined ? {} : { trackingPlan: plan }),
     ...(Object.keys(blockedEvents).length === 0 ? {} : { blockedEvents }),
-    ...(isHydrated(source.sourceDefinition.options) ? { hydration: { internalSecret: source.internalSecret } } : {}),
+    ...(isHydrated(source.sourceDefinition.options)
+      ? { hydration: { internalSecret: source.internalSecret ?? null } }
+      : {}),
   };
+}
+
+/** A source in the shape that it is read from again when it was kept (config-cache.ts). */
+export function keptForm(source: SourceConfig): Record<string, unknown> {
+  const {
+    transient,
+    geoEnrichment,
+    trackingPlan: plan,
+    blockedEvents,
+    hydration,
+    observing,
+    transformationSetup,
+    ...rest
+  } = source;
+  const kept = {
+    transient,
+    geoEnrichment,
+    trackingPlan: plan,
+    blockedEvents,
+    hydration,
+    observing,
+    transformationSetup,
+  };
+  const destinations = rest.destinations.map(({ transformations, ...destination }) => ({
+    ...destination,
+    transformations: transformations?.map(({ code, ...one }) => ({ ...one, config: { code } })),
+  }));
+  return { ...rest, destinations, sluiceKept: kept };
 }
 
 function trackingPlanOf(read: Read['dgSourceTrackingPlanConfig']): TrackingPlanConfig | undefined {

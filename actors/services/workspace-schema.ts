@@ -71,7 +71,7 @@ export function readWorkspace(entry: WorkspaceEntry, faults: WorkspaceFault[]): 
       ...sourceOptionsOf(source, workspace.settings),
       ...(observing === undefined ? {} : { observing }),
     };
-    return { path, source: withSetup(own, workspace) };
+    return { path, source: { ...withSetup(own, workspace), ...source.sluiceKept } };
   });
 }
 

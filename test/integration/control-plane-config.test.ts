@@ -104,6 +104,32 @@ test('one workspace is followed by its token, and what is unchanged is not even 
   assert.equal(health.status().state, 'working');
 });
 
+test('events of a tracking plan are asked for once; while they cannot be had the status says so', async (t) => {
+  const plane = await startPlane(t);
+  const plan = { config: { global: {} }, trackingPlan: { id: 'tp', version: 2 } };
+  const planned = (id: string) => planeSource(id, { dgSourceTrackingPlanConfig: plan });
+  plane.put('w1', [planned('s1'), planned('s2'), planeSource('s3')]);
+  const { config, health } = await open(t, plane);
+  const eventsOf = () => config.current.sources.map(({ trackingPlan }) => trackingPlan?.events);
+  assert.deepEqual(eventsOf(), [undefined, undefined, undefined]);
+  assert.match(config.status().lastError?.text ?? '', /not checked by tracking plan tp: .*404/);
+  assert.equal(await config.reload(), 'unchanged');
+  const events = [{ name: 'Paid', eventType: 'track', rules: {} }];
+  const path = '/workspaces/w1/tracking-plans/tp';
+  plane.routes.set(path, (_request, response, url) => {
+    assert.equal(url.searchParams.get('version'), '2');
+    response.end(JSON.stringify({ events }));
+  });
+  assert.equal(await config.reload(), 'published');
+  assert.deepEqual(eventsOf(), [events, events, undefined]);
+  assert.equal(health.status().state, 'working');
+  plane.put('w1', [planned('s1'), planned('s4')]);
+  const asked = plane.requests.filter((request) => request.includes(path)).length;
+  assert.equal(await config.reload(), 'published');
+  assert.deepEqual(eventsOf(), [events, events]);
+  assert.equal(plane.requests.filter((request) => request.includes(path)).length, asked, 'a version never changes');
+});
+
 test('a namespace is asked only for what changed since the last answer', async (t) => {
   const plane = await startPlane(t);
   plane.put('w2', [planeSource('s3')]);

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { keptForm } from '../../../actors/services/source-options.ts';
 import { parseWorkspaceFile } from '../../../actors/services/workspace-file.ts';
 
 function read(source: Record<string, unknown>, settings?: Record<string, unknown>) {
@@ -56,4 +57,32 @@ test('what a source asks for is read, whatever the case of its keys', () => {
   });
   const deleted = { deleted: true, trackingPlan: { id: 'tp' } };
   assert.equal(read({ dgSourceTrackingPlanConfig: deleted }).trackingPlan, undefined);
+});
+
+test('a source that was kept is read again as it was', () => {
+  const destination = {
+    id: 'dst',
+    config: {},
+    destinationDefinition: { name: 'WEBHOOK' },
+    transformations: [{ id: 'tr', config: { code: 'x' } }],
+  };
+  const source = {
+    id: 'src',
+    writeKey: 'wk',
+    transient: true,
+    geoEnrichment: { enabled: true },
+    sourceDefinition: { name: 'FB', options: { hydration: { enabled: true } } },
+    dgSourceTrackingPlanConfig: { config: { global: {} }, trackingPlan: { id: 'tp', version: 1, events: [] } },
+    destinations: [destination],
+  };
+  const settings = { eventBlocking: { events: { track: ['Secret'] } }, eventAuditEnabled: true };
+  const libraries = [{ versionId: 'l1', name: 'lib', code: 'y' }];
+  const parse = (content: unknown) => {
+    const bytes = Buffer.from(JSON.stringify(content));
+    const reading = parseWorkspaceFile({ path: 'w.json', bytes, environment: {} });
+    assert.ok(reading.ok, JSON.stringify(reading));
+    return reading.sources;
+  };
+  const first = parse({ workspaceId: 'ws', settings, libraries, sources: [source] });
+  assert.deepEqual(parse({ ws: { sources: first.map(keptForm) } }), first);
 });
