@@ -27,6 +27,8 @@ export interface MatrixOptions {
   /** No further round once so many were played. */
   enough?: number;
   lanes: number;
+  /** Runs without a crash that look for points, at most: some depend on chance. */
+  discoveriesMax: number;
   print(text: string): void;
 }
 
@@ -46,7 +48,6 @@ export interface MatrixReport {
 const roundsPerStage = 20;
 /** Later occurrences are no other moment, and take longer to come. */
 const occurrenceMax = 5;
-const discoveriesMax = 4;
 /** A point that depends on chance is tried so often before it counts as missed. */
 const triesMax = 4;
 
@@ -59,7 +60,7 @@ export async function runMatrix(options: MatrixOptions): Promise<MatrixReport> {
     const lanes = await Promise.all(Array.from({ length: options.lanes }, () => Lane.open(cleanup, build)));
     const [first] = lanes;
     if (first === undefined) throw new Error('expected at least one lane');
-    const reached = await first.discover(build.points);
+    const reached = await first.discover(build.points, options.discoveriesMax);
     const unreached = unreachedFaults(build.points, reached);
     const rounds = planRounds(reached, options);
     options.print(`${build.points.length} points, ${rounds.length} rounds, seed ${options.seed}`);
@@ -172,7 +173,7 @@ class Lane {
   }
 
   /** How often each point is reached, by phase, without a crash. Again while chance has left out a point it should not. */
-  async discover(points: readonly string[]): Promise<Reached> {
+  async discover(points: readonly string[], discoveriesMax: number): Promise<Reached> {
     const reached = new Map<string, Map<Phase, number>>();
     for (let pass = 0; pass < discoveriesMax; pass += 1) {
       await this.#discover(reached);

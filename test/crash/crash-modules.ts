@@ -11,8 +11,10 @@ const handlers: Readonly<Record<string, readonly string[]>> = {
   'gateway/store-batcher': ['store', '#commit', '#settle', '#release'],
   'processor/dedup': ['begin', 'load', 'committed', 'forget'],
   'processor/processor': ['#processSlice', '#commit', '#settle'],
-  'router/router': ['#take', '#collect', '#commit', '#release', '#releaseDue'],
-  'router/sender': ['start', '#complete'],
+  'router/result-log': ['record', 'commit', 'settle'],
+  'router/router': ['#take', '#collect', '#release'],
+  'router/sender': ['send', '#complete'],
+  'router/window': ['take', 'release', 'releaseDue'],
   'storage/dataset-list': ['enterLive', 'seal', 'replace', 'remove'],
   'storage/hand-off': ['open', 'pull', 'close', 'stored', 'serve', 'beginReport', 'endReport', '#handRows'],
   'storage/lane': ['submit', '#number', '#settle'],
@@ -42,8 +44,10 @@ export function crashModules(actorsFolder: string): CrashModule[] {
     'gateway/store-batcher',
     'processor/dedup',
     'processor/processor',
+    'router/result-log',
     'router/router',
     'router/sender',
+    'router/window',
   ];
   return [...storage, ...others].sort().map((name) => ({
     name,

@@ -46,6 +46,7 @@ async function playMatrix(): Promise<boolean> {
     seed,
     repeats: wholeNumber('seeds', seeds),
     lanes: wholeNumber('lanes', lanes),
+    discoveriesMax: 4,
     ...(limit === undefined ? {} : { roundsMax: wholeNumber('limit', limit) }),
     print,
   });
