@@ -69,6 +69,11 @@ export interface PartitionResults {
    * way tells it, so that none is written after one was refused that stands before it.
    */
   refusalsSeen?: number;
+  /**
+   * The how manieth commit of the session this is, from 1 on. One that does not follow on the last is answered `stale`:
+   * what is missing was lost on its way and is worked on again, so nothing that was made after it may be stored first.
+   */
+  sequence?: number;
   /** Message ids that were processed and are remembered from this commit on. */
   seen?: SeenIds[];
 }

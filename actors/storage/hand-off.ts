@@ -5,10 +5,11 @@
 import type { JobState, QueueName } from '../job.ts';
 import { isTerminal } from '../job.ts';
 import { BacklogReads, type JobReader } from './backlog-reads.ts';
-import type { ClosePartition, HandedJobs, JobStatus, QueueStats } from './contract.ts';
+import type { ClosePartition, HandedJobs, JobStatus, PartitionResults, QueueStats } from './contract.ts';
 import { concatRows, messageRows, messageRowsMax } from './hand-out.ts';
 import { readReceivedAt } from './job-row.ts';
 import {
+  arrives,
   createPartition,
   dropTail,
   endJob,
@@ -17,6 +18,7 @@ import {
   type Partition,
   type StoredRow,
 } from './partition.ts';
+import { pendingOf, queueStats } from './partition-stats.ts';
 import { type UnfinishedJobs, unfinishedJobs, unfinishedStatus } from './unfinished-jobs.ts';
 
 /** What a job counts for whose size a restart has forgotten. */
@@ -124,6 +126,7 @@ export class HandOff {
     partition.session = session;
     partition.demand = 0;
     partition.rehand = [];
+    partition.commitsArrived = 0;
     partition.opening = true;
     partition.restUntilMs = 0;
     this.#unattended.delete(partition);
@@ -145,6 +148,12 @@ export class HandOff {
     partition.isFull = isFull;
     if (isForgettable(partition)) this.#forget(partition);
     else if (partition.pending > 0) this.#wake(partition);
+  }
+
+  /** False: this is not the next commit of the partition's session, so it must not be tried. */
+  arrives({ queue, partition: key, session, sequence }: PartitionResults): boolean {
+    const partition = this.#find(queue, key);
+    return sequence === undefined || (partition !== undefined && arrives(partition, session, sequence));
   }
 
   /** True when `session` may report on all of `jobIds`; then they count as being committed until `reported`. */
@@ -207,9 +216,7 @@ export class HandOff {
 
   /** Unfinished jobs of a queue. */
   pending(queue: QueueName): number {
-    let sum = 0;
-    for (const partition of this.#partitions.get(queue)?.values() ?? []) sum += partition.pending;
-    return sum;
+    return pendingOf(this.#partitions, queue);
   }
 
   /** Unfinished jobs of a queue from `firstId` to `lastId`. */
@@ -229,27 +236,7 @@ export class HandOff {
   }
 
   stats(): QueueStats[] {
-    const now = this.#options.nowMs();
-    const stats: QueueStats[] = [];
-    for (const [queue, partitions] of this.#partitions) {
-      const rows = [...partitions.values()];
-      const ages = rows.filter((one) => one.pending > 0).map((one) => now - oldestReceivedAt(one, now));
-      stats.push({
-        queue,
-        pending: rows.reduce((sum, one) => sum + one.pending, 0),
-        pendingBytes: Math.round(rows.reduce((sum, one) => sum + one.pendingBytes, 0)),
-        oldestAgeMs: ages.reduce((oldest, age) => Math.max(oldest, age), 0),
-        partitionsTotal: rows.length,
-        partitions: rows.map((one) => ({
-          partition: one.key,
-          pending: one.pending,
-          handedOut: one.outstanding.size,
-          behind: one.behind,
-          open: one.session !== 0,
-        })),
-      });
-    }
-    return stats;
+    return queueStats(this.#partitions, this.#options.nowMs());
   }
 
   /** All it knows of, of every queue. */
@@ -389,10 +376,4 @@ export class HandOff {
   #dropTail(partition: Partition): void {
     this.#bytes -= dropTail(partition);
   }
-}
-
-function oldestReceivedAt(partition: Partition, fallback: number): number {
-  for (const job of partition.outstanding.values()) return job.receivedAtMs;
-  const first = partition.tail[0];
-  return first === undefined ? fallback : readReceivedAt(first.source, first.start);
 }

@@ -197,6 +197,10 @@ export class OwnedLane {
 
   /** `imported`: it comes from an inbox and moves its position on. */
   commit(commit: Commit, replier: Replier, imported?: ImportPosition): void {
+    if (!commit.results.every((results) => this.handOff.arrives(results))) {
+      replier.reply({ kind: 'stale' } satisfies CommitReply);
+      return;
+    }
     let offsets: number[][];
     try {
       offsets = commit.jobs.map(({ rows }) => rowOffsets(rows));

@@ -103,6 +103,8 @@ export class PartitionSession<Message> {
   #losses = 0;
   /** Of this session. */
   #refusals = 0;
+  /** Commits sent in this session. */
+  #sent = 0;
   #tickets = 0;
   #closed = false;
 
@@ -136,6 +138,7 @@ export class PartitionSession<Message> {
     this.#session = 1 + random.integer(2 ** 48);
     this.#isInDoubt = false;
     this.#refusals = 0;
+    this.#sent = 0;
     this.#lastFreshId = -1;
     this.#tell({
       kind: 'openPartition',
@@ -312,10 +315,12 @@ export class PartitionSession<Message> {
     const { queue, commitTimeoutMs } = this.#options;
     const { jobs, runs, statuses, ledger, jobRuns, seen = [], observations = [] } = results;
     const partition = this.#partition;
+    this.#sent += 1;
+    const place = { queue, partition, session: this.#session, refusalsSeen: this.#refusals, sequence: this.#sent };
     const message: Commit = {
       kind: 'commit',
       jobs,
-      results: [{ queue, partition, session: this.#session, runs, statuses, seen, refusalsSeen: this.#refusals }],
+      results: [{ ...place, runs, statuses, seen }],
       ledger,
       ...(jobRuns === undefined ? {} : { jobRuns }),
       ...(observations.length === 0 ? {} : { observations }),

@@ -51,6 +51,8 @@ export interface Partition {
   spilled: boolean;
   /** Commits of this partition's results that are queued or in flight: an open waits for them. */
   commitsInFlight: number;
+  /** Commits that have arrived of the present session. */
+  commitsArrived: number;
   opening: boolean;
   wokenAtMs: number;
   /** Epoch ms until which its consumer has nothing to do with what is unfinished; 0 while it is open. */
@@ -77,6 +79,7 @@ export function createPartition(queue: QueueName, key: string, cursor: number): 
     reading: false,
     spilled: false,
     commitsInFlight: 0,
+    commitsArrived: 0,
     opening: false,
     wokenAtMs: 0,
     restUntilMs: 0,
@@ -103,6 +106,13 @@ export function endJob(partition: Partition): void {
 /** Nothing is waiting, handed out or open: the state may be thrown away. */
 export function isForgettable(partition: Partition): boolean {
   return partition.session === 0 && partition.pending === 0 && partition.commitsInFlight === 0 && !partition.reading;
+}
+
+/** Notes that a commit has arrived; false when it is not the next one of the present session. */
+export function arrives(partition: Partition, session: number, sequence: number): boolean {
+  if (partition.session !== session || sequence !== partition.commitsArrived + 1) return false;
+  partition.commitsArrived = sequence;
+  return true;
 }
 
 /** A job may be reported on only by the session it was handed to, and only while it is unfinished. */

@@ -1,9 +1,42 @@
-// What storage does around a commit that Postgres refuses: nothing that its session sent behind it is stored before it.
+// What storage does around a commit that Postgres refuses, or that is lost on its way: nothing that its session sent
+// behind it is stored before it.
 
 import { strict as assert } from 'node:assert';
 import { test } from 'node:test';
 import { testDatabase } from '../support/database.ts';
 import { jobRows, storageFixture } from '../support/storage-fixture.ts';
+
+test('nothing is stored of a session after a commit of it that was lost on its way', async (t) => {
+  const database = await testDatabase(t);
+  const fixture = storageFixture(database);
+  fixture.open('gw', 'a', 10);
+  await fixture.store('gw', ['a', 'a', 'a']);
+  const ids = (await fixture.holds('gw', 'a', 3)).handed.map(({ jobId }) => jobId);
+  const done = (index: number, sequence: number) => {
+    const jobId = ids[index] ?? 0;
+    return fixture.commit({
+      jobs: [{ queue: 'rt', ...jobRows(['d'], { messageId: `event ${index}` }) }],
+      results: [{ ...fixture.results('gw', 'a', { runs: [{ afterId: jobId - 1, jobIds: [jobId] }] }), sequence }],
+    });
+  };
+  // The second never comes: the mailbox of the storage actor was full.
+  const replies = [await done(0, 1), await done(2, 3), await done(2, 4)];
+  assert.deepEqual(
+    replies.map(({ kind }) => kind),
+    ['committed', 'stale', 'stale'],
+  );
+  fixture.open('gw', 'a', 10);
+  await fixture.holds('gw', 'a', 2);
+  assert.equal((await done(1, 1)).kind, 'committed');
+  assert.equal((await done(2, 2)).kind, 'committed');
+  const { rows } = await database
+    .open()
+    .query<{ message_id: string }>('select message_id from rt_jobs_1 order by job_id');
+  assert.deepEqual(
+    rows.map(({ message_id: id }) => id),
+    ['event 0', 'event 1', 'event 2'],
+  );
+});
 
 test('a commit behind a refused one of its session is sent back untried, and others are not', async (t) => {
   const database = await testDatabase(t);
