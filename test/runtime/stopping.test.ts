@@ -3,7 +3,6 @@
 
 import { strict as assert } from 'node:assert';
 import { test } from 'node:test';
-import { stopMsMax } from '../../runtime/incarnation.ts';
 import { type ActorContext, defineActor, type RuntimeError } from '../../runtime/index.ts';
 import { testRuntime } from '../support/test-runtime.ts';
 
@@ -95,6 +94,9 @@ test('a move under way when the thread stops is called off, and so is a later on
   assert.equal(await waiting, false);
   assert.equal(await runtime.system.handOver('holding/b', 3, options), false);
 });
+
+/** As the comment of `onStop` has it. */
+const stopMsMax = 10_000;
 
 /** Stops for as long as its test wants, and tells what comes back to it meanwhile. */
 function lingering(seen: string[]) {

@@ -139,6 +139,19 @@ test('an oversized body and a role without threads are refused with their codes'
   assert.equal(await codeOf(at(0).ref('ghost', 'a').ask(1, { timeoutMs: 10 })), 'THREAD_LOST');
 });
 
+test('an ask that cannot go on over a second link fails at once, and nothing of it stays behind', async (t) => {
+  const { at, settle, links, table } = setup(t, 3, [echo], { 'echo/a': 1 });
+  for (const knowing of [1, 2]) at(knowing).setPlacement({ ...table, epoch: 2, pins: { 'echo/a': 2 } });
+  const taken = codeOf(at(0).ref<Order>('echo', 'a').ask({ kind: 'double', value: 4 }, { timeoutMs: 60_000 }));
+  await settle();
+  assert.equal(await taken, 8, 'it does go on while the link takes it');
+  links.get('1>2')?.close();
+  const refused = codeOf(at(0).ref<Order>('echo', 'a').ask({ kind: 'double', value: 4 }, { timeoutMs: 60_000 }));
+  await settle();
+  assert.equal(await refused, 'LINK_OVERLOADED');
+  assert.deepEqual([at(0).stats().asksPending, at(1).stats().asksPending], [0, 0]);
+});
+
 test('what is no plain data does not cross: not as a message, and not as an answer', async (t) => {
   const { at, settle } = setup(t, 2, [echo], { 'echo/a': 1 });
   const ref = at(0).ref<unknown>('echo', 'a');

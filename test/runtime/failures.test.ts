@@ -1,5 +1,5 @@
 // Whatever an actor throws, returns or rejects with, however hostile, is its own failure: it is supervised, its ask is
-// answered with a code, and its neighbours and the thread go on.
+// answered with a code, and its neighbours and the thread go on. And what supervision makes of it over time.
 
 import { strict as assert } from 'node:assert';
 import { test } from 'node:test';
@@ -223,4 +223,47 @@ test('an outcome of what is no promise is refused by name', async (t) => {
   assert.equal(await answer, 7);
   assert.ok(error instanceof RuntimeError);
   assert.deepEqual([error.code, error.message], ['INVALID_ARGUMENT', 'expected promise to be a promise, got 5']);
+});
+
+test('health counts from the restart, not from the failure before it', async (t) => {
+  const starts: number[] = [];
+  const frail = defineActor<string>({
+    kind: 'frail',
+    role: 'any',
+    supervision: { minBackoffMs: 30_000, maxBackoffMs: 120_000, resetAfterMs: 60_000, jitter: 0 },
+    idleMs: 0,
+    create: (context) => {
+      starts.push(context.clock.monotonicMs());
+      return {
+        onMessage: () => {
+          throw new Error('asked to');
+        },
+      };
+    },
+  });
+  const runtime = testRuntime({ definitions: [frail] }, t);
+  const actor = runtime.ref<string>('frail', 'a');
+  actor.tell('at 0');
+  await runtime.advance(70_000);
+  actor.tell('40 seconds after the restart: the same trouble, twice the delay');
+  await runtime.advance(190_000 - 70_000);
+  actor.tell('60 seconds after the restart: a new one');
+  await runtime.advance(40_000);
+  assert.deepEqual(starts, [0, 30_000, 130_000, 220_000]);
+});
+
+test('messages by reference are bounded in bytes too, once there is a queue of them', async (t) => {
+  const slow = defineActor<string>({
+    kind: 'slow',
+    role: 'any',
+    mailbox: { capacity: 1000, bytesMax: 1000 },
+    create: () => ({ onMessage: () => undefined }),
+  });
+  const runtime = testRuntime({ definitions: [slow], serializeLocalMessages: false }, t);
+  const actor = runtime.ref<string>('slow', 'a');
+  for (let index = 0; index < 16; index += 1) assert.equal(actor.tell(''), true);
+  const taken = [1, 2, 3].map(() => actor.tell('x'.repeat(400)));
+  assert.deepEqual(taken, [true, true, false]);
+  await runtime.settle();
+  assert.equal(runtime.system.stats().mailboxBytes, 0);
 });
