@@ -2,12 +2,15 @@
 
 import type { MetricSnapshot, MetricsExport, Runtime, ThreadMetrics } from '../runtime/index.ts';
 import { recordRuntime, runtimeCounters, threadRestarts } from './metrics-runtime.ts';
+import { pendingEvents, pendingMetric } from './pending-events.ts';
+import type { WorkspaceHolder } from './services/workspace.ts';
 import type { LeaseStats, StorageStats } from './storage/contract.ts';
 import type { StorageLanes } from './storage-lanes.ts';
 
 export interface MetricsCollectOptions {
   runtime: Runtime;
   storage: StorageLanes;
+  workspace: WorkspaceHolder;
   /** Main's own. */
   metrics: ThreadMetrics;
   /** Vitals of main and the process; called right before its snapshot. */
@@ -35,7 +38,8 @@ export async function collectMetrics(
   if (lease !== undefined) recordLease(metrics, lease);
   options.recordOwnVitals();
   const own = threads.threads.filter(({ role }) => role === 'main').flatMap(runtimeCounters);
-  target.publish('main', [...metrics.snapshot(), ...own, threadRestarts(threads)]);
+  const pending = pendingMetric(pendingEvents(stored?.ledger ?? [], options.workspace.current));
+  target.publish('main', [...metrics.snapshot(), ...own, threadRestarts(threads), pending]);
 }
 
 function recordLease(metrics: ThreadMetrics, { lanes, members, unowned }: LeaseStats): void {

@@ -56,6 +56,7 @@ export function openProgramAdmin(parts: ProgramParts): Promise<AdminServer> {
         clock,
         program,
         workspace: () => workspaceStatus(parts),
+        index: () => parts.services.holder.current,
         intake: () => parts.intake(),
         services: () => parts.services.status(),
         destinations: () => [

@@ -269,7 +269,13 @@ class RunningProgram implements Program {
       );
     };
     await collectMetrics(
-      { runtime: this.#runtime, storage: this.#storage, metrics: this.#metrics, recordOwnVitals },
+      {
+        runtime: this.#runtime,
+        storage: this.#storage,
+        workspace: this.#services.holder,
+        metrics: this.#metrics,
+        recordOwnVitals,
+      },
       this.#metricsExport,
     );
   }

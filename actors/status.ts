@@ -11,8 +11,10 @@ import {
   type ThreadStatus,
 } from './admin/contract.ts';
 import type { IntakeWatch } from './intake-watch.ts';
+import { pendingEvents } from './pending-events.ts';
 import type { WorkspaceStatus } from './services/backend-config.ts';
 import type { ServiceStatus } from './services/service-health.ts';
+import type { WorkspaceIndex } from './services/workspace.ts';
 import type { LeaseStats, StorageStats } from './storage/contract.ts';
 import type { StorageLanes } from './storage-lanes.ts';
 
@@ -24,6 +26,7 @@ export interface StatusOptions {
   clock: Clock;
   program: Omit<StatusReport['program'], 'nowMs'>;
   workspace(): WorkspaceStatus;
+  index(): WorkspaceIndex;
   intake(): Pick<IntakeWatch, 'alarms' | 'status'> | undefined;
   services(): ServiceStatus[];
   destinations(): DestinationState[];
@@ -96,6 +99,7 @@ export async function collectStatus(options: StatusOptions): Promise<Omit<Status
     ...intakeOf(options),
     ledger: ledgerSums(storage),
     ledgerRows: storage?.ledger ?? [],
+    pendingEvents: pendingEvents(storage?.ledger ?? [], options.index()).slice(0, partitionsListedMax),
     ...(lease === undefined ? {} : { lease }),
     ...(storage === undefined ? {} : { commits: storage.commits, postgres: storage.postgres }),
     workspace: options.workspace(),

@@ -35,6 +35,8 @@ export interface StatusReport {
   ledger: Record<string, number>;
   /** The same by source and destination ('' at the source), storage/contract.ts. */
   ledgerRows: StorageStats['ledger'];
+  /** What waits before each stage, from the ledger; most first, at most `partitionsListedMax`. */
+  pendingEvents: PendingEvents[];
   /** Which lanes this process owns, and how many processes share them; absent while storage starts anew. */
   lease?: LeaseStats;
   commits?: StorageStats['commits'];
@@ -46,6 +48,16 @@ export interface StatusReport {
   destinations: DestinationState[];
   /** Newest first. */
   lastErrors: { atMs: number; where: string; text: string }[];
+}
+
+/** Events that wait before the processor, by source, or to be delivered, by destination. */
+export interface PendingEvents {
+  stage: 'processor' | 'router';
+  workspaceId: string;
+  sourceId: string;
+  destinationId: string;
+  destinationType: string;
+  pending: number;
 }
 
 export const partitionsListedMax = 200;
