@@ -106,6 +106,11 @@ export const settingsSchema = defineConfig(
       holds: ({ reporting: { url } }) => url === '' || isHttpUrl(url),
     },
     {
+      paths: ['eventSchemas.forwardUrl'],
+      expected: 'a URL like https://host/path',
+      holds: ({ eventSchemas: { forwardUrl } }) => forwardUrl === '' || isHttpUrl(forwardUrl),
+    },
+    {
       paths: ['archival.storage', 'archival.bucket'],
       expected: 'archival.bucket to be set for a storage that is not local',
       holds: ({ archival: { storage, bucket } }) => storage === 'none' || storage === 'local' || bucket !== '',

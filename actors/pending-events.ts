@@ -1,7 +1,7 @@
 // How many events wait before each stage, by workspace and destination: what came in less what went out, straight from
 // the ledger's sums. They are exact at every moment, also right after a start, and cost no look at any job.
 
-import type { MetricSnapshot, NumberSeries } from '../runtime/index.ts';
+import type { MetricSnapshot } from '../runtime/index.ts';
 import type { PendingEvents } from './admin/contract.ts';
 import { destinationTypeLabel } from './destinations/registry.ts';
 import type { WorkspaceIndex } from './services/workspace.ts';
@@ -42,7 +42,7 @@ export function pendingEvents(ledger: StorageStats['ledger'], workspace: Workspa
 
 /** Of this moment only: a destination for which nothing waits any more has no series. */
 export function pendingMetric(pending: readonly PendingEvents[]): MetricSnapshot {
-  const series: NumberSeries[] = [];
+  const series: { labels: Record<string, string>; value: number }[] = [];
   const rest = new Map<string, number>();
   for (const { stage, workspaceId, destinationId, destinationType, sourceId, pending: value } of pending) {
     if (series.length < seriesMax) {

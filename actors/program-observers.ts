@@ -1,8 +1,9 @@
-// What the running program does with what its stages tell beside the main path: gathers it, sends it on, forgets it when
-// it is old, and shows it at the admin server. It does nothing while nothing is wanted of any source.
+// What the running program does with what its stages tell beside the main path: gathers it, makes schemas and numbers of
+// users of it, sends it on, forgets it when it is old, and shows it at the admin server. While nothing is wanted of any
+// source it does nothing.
 
 import { randomUUID } from 'node:crypto';
-import type { ActorLog, Seams, ThreadMetrics } from '../runtime/index.ts';
+import type { Seams } from '../runtime/index.ts';
 import type { Postgres } from '../transport/index.ts';
 import type { AdminRoute } from './admin/contract.ts';
 import type { Settings } from './config.ts';
@@ -11,10 +12,16 @@ import { ObservationLog } from './observations/observation-log.ts';
 import { ObservedSources } from './observations/observing.ts';
 import { reportRoutes } from './reporting/report-routes.ts';
 import { ReportSender } from './reporting/report-sender.ts';
+import { EventSchemas } from './schemas/event-schemas.ts';
+import { forwardSchemas, httpSchemaSink } from './schemas/schema-forwarder.ts';
+import { schemaRoutes } from './schemas/schema-routes.ts';
 import { PollLoop } from './services/poll-loop.ts';
 import { ServiceClient } from './services/service-client.ts';
 import type { ServiceHealth, Services } from './services/service-health.ts';
 import type { WorkspaceHolder } from './services/workspace.ts';
+import { TrackedUsersStore } from './tracked-users/tracked-users.ts';
+import { reportUsers } from './tracked-users/users-reporter.ts';
+import { usersRoutes } from './tracked-users/users-routes.ts';
 
 export interface ObserversParts {
   settings: Settings;
@@ -23,9 +30,7 @@ export interface ObserversParts {
   workspace: WorkspaceHolder;
   /** Names this machine in reports. */
   instanceId: string;
-  log: ActorLog;
   seams: Seams;
-  metrics: ThreadMetrics;
 }
 
 export interface Observers {
@@ -35,6 +40,8 @@ export interface Observers {
 
 const gatherMs = 5_000;
 const sendMs = 5_000;
+const usersMs = 60_000;
+const msPerHour = 3_600_000;
 const answerBytesMax = 64 * 1024;
 const connectionsMax = 8;
 /** Beyond the minutes in which a table is written to. */
@@ -43,73 +50,105 @@ const idleRoundsMax = 60;
 const roundsPerRetention = 60;
 
 export function startObservers(parts: ObserversParts): Observers {
-  const { settings, postgres, seams, workspace, services } = parts;
-  const { clock, random } = seams;
-  const log = new ObservationLog(postgres, randomUUID(), () => clock.nowMs());
+  const { settings, postgres, seams, workspace } = parts;
+  const nowMs = (): number => seams.clock.nowMs();
+  const log = new ObservationLog(postgres, randomUUID(), nowMs);
   const sources = new ObservedSources(settings);
-  const sender = createSender(parts, log);
-  let health: ServiceHealth | undefined;
+  const users = new TrackedUsersStore(log);
+  const { keysMax, schemasMax } = settings.eventSchemas;
+  const schemas = new EventSchemas({ log, keysMax, schemasMax });
+  const senders = createSenders(parts, { log, users, schemas });
   let rounds = 0;
   let idleRounds = 0;
-  const gathering = new PollLoop({
-    everyMs: gatherMs,
-    clock,
-    random,
-    run: async () => {
-      const isWanted = sources.isAny(workspace.current);
-      // What was told before it was switched off is gathered too.
-      if (!isWanted && idleRounds > idleRoundsMax) return true;
-      const found = await log.gather();
-      idleRounds = isWanted || found ? 0 : idleRounds + 1;
-      if (idleRounds > 0) return true;
-      health ??= services.begin('observations');
-      rounds += 1;
-      if (rounds % roundsPerRetention === 1) {
-        await log.forgetBefore('report', minuteOf(clock.nowMs() - settings.reporting.retentionMs));
-      }
-      health.succeeded();
-      return true;
-    },
-    onError: (error) => {
-      health ??= services.begin('observations');
-      health.failed(error instanceof Error ? error.message : String(error));
-    },
+  const gathering = loopOf(parts, 'observations', gatherMs, async (health) => {
+    const isWanted = sources.isAny(workspace.current);
+    // What was told before it was switched off is gathered too.
+    if (!isWanted && idleRounds > idleRoundsMax) return;
+    const found = await log.gather();
+    idleRounds = isWanted || found ? 0 : idleRounds + 1;
+    if (idleRounds > 0) return;
+    await users.takeOver();
+    await schemas.takeOver();
+    rounds += 1;
+    if (rounds % roundsPerRetention === 1) {
+      await log.forgetBefore('report', minuteOf(nowMs() - settings.reporting.retentionMs));
+      await users.forgetBefore(Math.floor((nowMs() - settings.trackedUsers.retentionMs) / msPerHour));
+    }
+    health().succeeded();
   });
-  gathering.start();
-  sender?.start();
   return {
-    routes: reportRoutes({ postgres, nowMs: () => clock.nowMs() }),
+    routes: [...reportRoutes({ postgres, nowMs }), ...usersRoutes(users, nowMs), ...schemaRoutes(schemas)],
     close: async () => {
       await gathering.close();
-      await sender?.close();
+      await senders.close();
     },
   };
 }
 
-function createSender({ settings, services, instanceId, seams }: ObserversParts, log: ObservationLog) {
-  const { url, username, password, timeoutMs } = settings.reporting;
-  if (url === '') return undefined;
+interface Told {
+  log: ObservationLog;
+  users: TrackedUsersStore;
+  schemas: EventSchemas;
+}
+
+/** Only of what has somewhere to go. */
+function createSenders(parts: ObserversParts, { log, users, schemas }: Told): { close(): Promise<void> } {
+  const { settings, services, instanceId, seams } = parts;
   const { clock, random } = seams;
-  const client = new ServiceClient({ name: 'the reporting service', answerBytesMax, connectionsMax });
-  const sender = new ReportSender({
-    log,
-    client,
-    url,
-    username,
-    password,
-    timeoutMs,
-    instanceId,
-    namespace: settings.backendConfig.namespace,
-    everyMs: sendMs,
-    health: services.begin('reporting'),
-    clock,
-    random,
-  });
+  const { url, username, password, timeoutMs } = settings.reporting;
+  const open: { close(): Promise<void> }[] = [];
+  const clientOf = (name: string): ServiceClient => new ServiceClient({ name, answerBytesMax, connectionsMax });
+  if (url !== '') {
+    const client = clientOf('the reporting service');
+    const authorization = username === '' ? '' : `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+    const common = { client, url, authorization, timeoutMs, instanceId };
+    const { namespace } = settings.backendConfig;
+    const health = services.begin('reporting');
+    const sender = new ReportSender({ ...common, log, namespace, everyMs: sendMs, health, clock, random });
+    sender.start();
+    const reporter = loopOf(parts, 'tracked-users', usersMs, async (ownHealth) => {
+      await reportUsers({ ...common, store: users, nowMs: () => clock.nowMs() });
+      ownHealth().succeeded();
+    });
+    open.push(sender, reporter, client);
+  }
+  const { forwardUrl } = settings.eventSchemas;
+  if (forwardUrl !== '') {
+    const client = clientOf('the sink of event schemas');
+    const sink = httpSchemaSink(client, forwardUrl, timeoutMs);
+    const forwarder = loopOf(parts, 'event-schemas', sendMs, async (health) => {
+      await forwardSchemas(schemas, sink);
+      health().succeeded();
+    });
+    open.push(forwarder, client);
+  }
   return {
-    start: () => sender.start(),
     close: async () => {
-      await sender.close();
-      await client.close();
+      for (const one of open) await one.close();
     },
   };
+}
+
+/** Its health is in the status from its first success or failure on. */
+function loopOf(
+  { services, seams }: ObserversParts,
+  name: string,
+  everyMs: number,
+  run: (health: () => ServiceHealth) => Promise<void>,
+): PollLoop {
+  const { clock, random } = seams;
+  let known: ServiceHealth | undefined;
+  const health = (): ServiceHealth => {
+    known ??= services.begin(name);
+    return known;
+  };
+  const loop = new PollLoop({
+    everyMs,
+    clock,
+    random,
+    run: () => run(health).then(() => true),
+    onError: (error) => health().failed(error instanceof Error ? error.message : String(error)),
+  });
+  loop.start();
+  return loop;
 }

@@ -118,9 +118,7 @@ export class ProgramServices {
       postgres,
       workspace: this.holder,
       instanceId: hostname(),
-      log,
       seams,
-      metrics,
     });
     const health = this.#services.begin('controls');
     this.#controls = new DestinationControls({ postgres, health, clock, random, log });

@@ -5,8 +5,13 @@ import type { ThreadObservers } from './environment.ts';
 import type { ObservingSettings } from './observations/observing.ts';
 import { DeliveryReports } from './reporting/delivery-reports.ts';
 import { stageReports } from './reporting/stage-reports.ts';
+import { schemaTap } from './schemas/schema-tap.ts';
 import type { WorkspaceHolder } from './services/workspace.ts';
+import { usersTap } from './tracked-users/users-tap.ts';
 
 export function threadObservers(workspace: WorkspaceHolder, settings: ObservingSettings): ThreadObservers {
-  return { deliveries: new DeliveryReports(workspace, settings), taps: [archiveTap(settings), stageReports(settings)] };
+  return {
+    deliveries: new DeliveryReports(workspace, settings),
+    taps: [archiveTap(settings), schemaTap(settings), stageReports(settings), usersTap(settings)],
+  };
 }

@@ -3,10 +3,10 @@
 
 import type { RouterParameters } from '../job.ts';
 import type { Observation } from '../observations/contract.ts';
+import { EventNames } from '../observations/event-names.ts';
 import { ObservedSources, type ObservingSettings } from '../observations/observing.ts';
 import type { WorkspaceHolder, WorkspaceIndex } from '../services/workspace.ts';
 import type { DeliveredJob, DeliveryObserver } from './contract.ts';
-import { EventNames } from './event-names.ts';
 import { ExampleGate, type ReportingPlace, ReportTally, reportingPlace } from './report-tally.ts';
 
 const placesMax = 10_000;

@@ -14,8 +14,8 @@ export interface ReportSenderOptions {
   log: ObservationLog;
   client: Pick<ServiceClient, 'call'>;
   url: string;
-  username: string;
-  password: string;
+  /** Of the Authorization header; '': none. */
+  authorization: string;
   timeoutMs: number;
   instanceId: string;
   namespace: string;
@@ -94,12 +94,12 @@ export class ReportSender {
   }
 
   async #post(request: Request): Promise<void> {
-    const { client, username, password, timeoutMs, health, instanceId } = this.#options;
+    const { client, authorization, timeoutMs, health, instanceId } = this.#options;
     const headers: Record<string, string> = {
       'Content-Type': 'application/json',
       'Idempotency-Key': `reports-${request.firstId}-${request.details.length}`,
     };
-    if (username !== '') headers.Authorization = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+    if (authorization !== '') headers.Authorization = authorization;
     const body = Buffer.from(bodyOf(request, this.#options.namespace, instanceId));
     const { status } = await client.call({ method: 'POST', url: this.#target, headers, body, timeoutMs });
     if (status >= 200 && status < 300) return;

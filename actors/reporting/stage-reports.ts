@@ -1,12 +1,12 @@
 // What the processor reports: for each event how it came through the stages, at the source and at each destination. Each
 // stage tells what went out of it; what went in is what came out of the one before.
 
+import { EventNames } from '../observations/event-names.ts';
 import { type ObservingSettings, observingOf } from '../observations/observing.ts';
 import type { CommitAdditions, Ending, EventInHand, Outcome, Refusal, Tap, TapFactory } from '../processor/stage.ts';
 import type { DestinationConfig, SourceConfig } from '../services/workspace.ts';
 import type { HandedJob } from '../storage/partition-session.ts';
 import type { ReportingStage } from './contract.ts';
-import { EventNames } from './event-names.ts';
 import { ExampleGate, type ReportAddition, type ReportingPlace, ReportTally, reportingPlace } from './report-tally.ts';
 
 const intended = 298;

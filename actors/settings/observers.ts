@@ -13,7 +13,7 @@ export const reportingSettings = {
   }),
   url: text({
     default: '',
-    doc: 'Service that reports, schemas of events and tracked users are sent to as well (`/metrics`, `/eventSchemas`, `/trackedUser`). Empty: none',
+    doc: 'Service that reports and tracked users are sent to as well, in the shape of the field (`/metrics`, `/trackedUser`). Empty: none',
   }),
   username: text({ default: '', doc: 'User name for it. Empty: no authentication' }),
   password: text({ default: '', secret: true, doc: 'Password for it' }),
@@ -50,6 +50,7 @@ export const eventSchemaSettings = {
     default: false,
     doc: "Learn which keys of which types events have (`GET /event-schemas`). A workspace's own `settings.eventAuditEnabled` wins",
   }),
+  forwardUrl: text({ default: '', doc: 'Where schemas are posted to when they change. Empty: nowhere' }),
   keysMax: integer({ default: 500, min: 10, max: 10_000, doc: 'Keys of one event that are looked at' }),
   schemasMax: integer({
     default: 1_000,

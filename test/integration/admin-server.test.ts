@@ -24,6 +24,7 @@ const status: Awaited<ReturnType<AdminServerOptions['status']>> = {
   workspace: { path: 'w', version: 1, hash: '', loadedAtMs: 1, sources: 0, destinations: 0 },
   services: [],
   destinations: [],
+  pendingEvents: [],
   lastErrors: [],
 };
 

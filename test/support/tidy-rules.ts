@@ -46,7 +46,7 @@ const shownFiles = [
   '[a-z-]+/contract',
   'destinations/(?:destination|registry|batch|array-batch)',
   'object-storage/open-storage',
-  'observations/(?:observing|observation-log)',
+  'observations/(?:event-names|observing|observation-log)',
   'processor/stage',
   'storage/(?:job-row|partition-session|demand|done-runs|ledger-tally)',
   'transformer/(?:transformer-client|transformer-http|rest-output)',

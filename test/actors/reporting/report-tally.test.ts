@@ -5,9 +5,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type Settings, settingsSchema } from '../../../actors/config.ts';
+import { EventNames, otherEventName, shortEventName } from '../../../actors/observations/event-names.ts';
 import type { ReportPlace } from '../../../actors/reporting/contract.ts';
 import { DeliveryReports } from '../../../actors/reporting/delivery-reports.ts';
-import { EventNames, otherEventName, shortEventName } from '../../../actors/reporting/event-names.ts';
 import {
   ExampleGate,
   exampleOf,

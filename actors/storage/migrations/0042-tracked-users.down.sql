@@ -1,0 +1,1 @@
+drop table sluice_tracked_users;
