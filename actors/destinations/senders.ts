@@ -7,7 +7,16 @@ import type { DestinationType } from './destination.ts';
  * Types delivered by other ways than an HTTP request. Who writes a sender adds its type here; jobs of those delivered by
  * `batch` belong into the queue `batch_rt`.
  */
-const typesWithSender: ReadonlySet<string> = new Set<string>();
+const typesWithSender: ReadonlySet<string> = new Set([
+  // actors/router/custom/custom-types.ts
+  'REDIS',
+  'KAFKA',
+  'KINESIS',
+  'FIREHOSE',
+  'EVENTBRIDGE',
+  'LAMBDA',
+  'GOOGLEPUBSUB',
+]);
 
 /** Why nothing can be sent to destinations of this type; undefined when it can. */
 export function missingSender(

@@ -20,7 +20,7 @@ export interface DeliveryRequest {
   jobs: number;
   /** The text of a success is wanted as well. */
   keepsAnswer: boolean;
-  /** The same for every attempt of a job, different for every other job. */
+  /** The same for every attempt of a job, different for every other job; '': it has none. */
   idempotencyKey: string;
   traceparent: string | undefined;
   /** Secrets to sign it with (signature.ts); none: it is not signed. */
@@ -154,7 +154,8 @@ function headersOf(delivery: DeliveryRequest, authorization: string | undefined,
   }
   if (!hasContentType) headers.push('Content-Type', contentTypes[request.format]);
   if (request.format === 'GZIP') headers.push('Content-Encoding', 'gzip');
-  headers.push('User-Agent', 'RudderLabs', 'Idempotency-Key', delivery.idempotencyKey);
+  headers.push('User-Agent', 'RudderLabs');
+  if (delivery.idempotencyKey !== '') headers.push('Idempotency-Key', delivery.idempotencyKey);
   if (authorization !== undefined) headers.push('Authorization', authorization);
   if (delivery.traceparent !== undefined) headers.push('traceparent', delivery.traceparent);
   if (delivery.signingKeys.length > 0) {

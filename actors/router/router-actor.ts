@@ -7,6 +7,8 @@ import { BytesBudget } from '../storage/partition-session.ts';
 import { TransformerClient } from '../transformer/transformer-client.ts';
 import { BreakerMemory } from './breaker.ts';
 import { type RouterMessage, routerKind } from './contract.ts';
+import { CustomDelivery } from './custom/custom-delivery.ts';
+import { customTypes } from './custom/custom-types.ts';
 import { createHttpDelivery, type Delivery } from './delivery.ts';
 import { Router } from './router.ts';
 import { TransformedDelivery } from './transformed-delivery.ts';
@@ -70,5 +72,9 @@ function httpDelivery({ settings }: Environment): (nowMs: () => number) => Deliv
     guard,
     proxy: settings.egress.proxy,
   });
-  return (nowMs) => createHttpDelivery(client, { timeoutMs: httpTimeoutMs, nowMs });
+  const timeoutMs = httpTimeoutMs;
+  return (nowMs) => {
+    const inner = createHttpDelivery(client, { timeoutMs, nowMs });
+    return new CustomDelivery({ inner, types: customTypes, context: { guard, timeoutMs, nowMs } });
+  };
 }

@@ -6,6 +6,8 @@ import type { TestResult } from '../controls/contract.ts';
 import { completeRequest, isObject } from '../destinations/destination.ts';
 import { compileDestination } from '../destinations/registry.ts';
 import type { DestinationConfig } from '../services/workspace.ts';
+import { CustomDelivery } from './custom/custom-delivery.ts';
+import { customTypes } from './custom/custom-types.ts';
 import { createHttpDelivery } from './delivery.ts';
 import { signingKeysOf } from './signature.ts';
 
@@ -37,7 +39,8 @@ export async function sendTest(
   const guard = createEgressGuard({ allow: options.egressAllow });
   const client = new HttpClient({ connectionsMax: 1, guard, proxy: options.egressProxy });
   try {
-    const delivery = createHttpDelivery(client, { timeoutMs: options.timeoutMs, nowMs: () => options.nowMs() });
+    const context = { guard, timeoutMs: options.timeoutMs, nowMs: () => options.nowMs() };
+    const delivery = new CustomDelivery({ inner: createHttpDelivery(client, context), types: customTypes, context });
     const body = result.body === 'event' ? Buffer.from(JSON.stringify(event)) : result.body;
     const request = completeRequest(JSON.parse(result.request));
     const outcome = await new Promise<{ code: number; response: string }>((resolve) =>
@@ -56,6 +59,7 @@ export async function sendTest(
         resolve,
       ),
     );
+    delivery.release('test');
     const elapsedMs = options.nowMs() - startedMs;
     return { sent: true, code: outcome.code, answer: outcome.response, elapsedMs };
   } finally {

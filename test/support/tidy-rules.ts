@@ -56,7 +56,8 @@ const actorContracts = new RegExp(`^actors/(?:${shownFiles.join('|')})\\.ts$`);
 /** Every dependency and the only files that may import it. A package that is not here is not ours to use. */
 const thirdParties: readonly { package: RegExp; allowed: RegExp }[] = [
   {
-    package: /^(?:uwebsockets|pg|pg-promise|pg-copy-streams|comlink|msgpackr|undici|lmdb|@redis\/client)(?:\/|$)/,
+    package:
+      /^(?:uwebsockets|pg|pg-promise|pg-copy-streams|comlink|msgpackr|undici|lmdb|@redis\/client|kafkajs)(?:\/|$)/,
     allowed: /^transport\//,
   },
   { package: /^@opentelemetry\//, allowed: /^runtime\/(?:tracing|metrics-export)\.ts$/ },
@@ -71,7 +72,7 @@ const thirdParties: readonly { package: RegExp; allowed: RegExp }[] = [
     allowed:
       /^actors\/(?:processor\/(?:heavy-libraries|plan-rules|plan-patterns|geo-stage)|destinations\/name-pattern)\.ts$/,
   },
-  { package: /^aws4fetch$/, allowed: /^actors\/object-storage\// },
+  { package: /^aws4fetch$/, allowed: /^actors\/(?:object-storage|router\/custom)\// },
   { package: /^zod$/, allowed: /^actors\/services\/[a-z-]+\.ts$/ },
 ];
 
