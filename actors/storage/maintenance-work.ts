@@ -102,8 +102,9 @@ async function buildIndexes(work: MaintenanceWork): Promise<void> {
 }
 
 async function foldLedger(work: MaintenanceWork): Promise<void> {
-  if (!work.ledgerTables.hasWork) return;
-  await work.withSession((session) => work.ledgerTables.fold(session, work.lane));
+  const nowMs = work.clock.nowMs();
+  if (!work.ledgerTables.hasWork(nowMs)) return;
+  await work.withSession((session) => work.ledgerTables.fold(session, work.lane, nowMs));
 }
 
 async function forgetSeen({ clock, datasets, dedupTables, lane, withSession }: MaintenanceWork): Promise<void> {

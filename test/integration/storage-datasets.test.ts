@@ -2,7 +2,9 @@
 // indexes, and go, while jobs are read, handed out and reported on.
 
 import { strict as assert } from 'node:assert';
+import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import type { JobsFound } from '../../actors/storage/contract.ts';
 import { DatasetList } from '../../actors/storage/dataset-list.ts';
 import { createDatasetSql, jobsTable, newDataset } from '../../actors/storage/datasets.ts';
 import { createJobReader } from '../../actors/storage/job-reader.ts';
@@ -10,7 +12,7 @@ import { jobColumns } from '../../actors/storage/job-row.ts';
 import { migrate } from '../../actors/storage/migrate.ts';
 import { planMove } from '../../actors/storage/residues.ts';
 import { testDatabase } from '../support/database.ts';
-import { storageFixture } from '../support/storage-fixture.ts';
+import { jobRows, storageFixture } from '../support/storage-fixture.ts';
 
 test('a dataset that goes while a backlog is read hides no other one', async (t) => {
   const database = await testDatabase(t);
@@ -104,4 +106,28 @@ test('there is no way back while moved jobs are unfinished, and then there is', 
   });
   const newest = storageFixture(database, settings);
   assert.deepEqual(await newest.store('gw', ['a']), { kind: 'committed' });
+});
+
+test('an id that is too long for an index costs that index alone, and maintenance goes on', async (t) => {
+  const database = await testDatabase(t);
+  const fixture = storageFixture(database, { datasetAgeMs: 0 });
+  const messageId = randomBytes(8_000).toString('base64url');
+  for (const id of [messageId, 'short']) {
+    await fixture.commit({ jobs: [{ queue: 'gw', ...jobRows(['a'], { messageId: id }) }] });
+    await fixture.maintain();
+  }
+  const { maintenance } = await fixture.stats();
+  assert.deepEqual([maintenance.failures, maintenance.failure], [0, '']);
+  const { rows } = await database
+    .open({ poolMax: 1 })
+    .query<{ name: string }>(
+      "select relname as name from pg_class where relname ~ '^gw_jobs_[12]_(id|message|user)$' order by 1",
+    );
+  assert.deepEqual(
+    rows.map(({ name }) => name),
+    ['gw_jobs_1_id', 'gw_jobs_1_user', 'gw_jobs_2_id', 'gw_jobs_2_message', 'gw_jobs_2_user'],
+  );
+  const wanted = { kind: 'lookUpJobs', wanted: { messageId } } as const;
+  const found = await fixture.storage.ask<JobsFound>(wanted, { timeoutMs: 20_000 });
+  assert.equal(found.kind === 'jobsFound' ? found.jobs.length : found.reason, 1);
 });

@@ -310,14 +310,15 @@ test('the ledger is folded into totals without losing a count, but not by a proc
       "insert into sluice_ledger_1 select g, 5, 's', 'd', 'delivered', 2 from generate_series(1, 10) g",
     );
     const tables = new LedgerTables([1]);
+    const nowMs = 0;
     const lane = { fence, ledgerInUse: undefined };
     tables.written(1_000_000);
-    await tables.fold(session, lane);
+    await tables.fold(session, lane, nowMs);
     assert.equal(tables.current, 2);
     const stranger = { ...lane, fence: { lane: 0, epoch: fence.epoch - 1 } };
-    await assert.rejects(tables.fold(session, stranger), { code: 'POSTGRES_FENCED' });
-    await tables.fold(session, lane);
-    assert.equal(tables.hasWork, false);
+    await assert.rejects(tables.fold(session, stranger, nowMs), { code: 'POSTGRES_FENCED' });
+    await tables.fold(session, lane, nowMs);
+    assert.equal(tables.hasWork(nowMs), false);
     const { rows } = await session.query<{ name: string }>(
       "select relname as name from pg_class where relname ~ '^sluice_ledger' and relkind = 'r' order by 1",
     );
@@ -327,5 +328,51 @@ test('the ledger is folded into totals without losing a count, but not by a proc
     );
     const totals = await recoverLedger(session, 0, [2]);
     assert.deepEqual(totals, [{ minute: 0, sourceId: 's', destinationId: 'd', kind: 'delivered', count: 20 }]);
+  });
+});
+
+test('minutes of the ledger that are closed are added up by day after a week, and no others', async (t) => {
+  const database = await testDatabase(t);
+  await database.open({ poolMax: 1 }).withSession(async (session) => {
+    const fence = await takeLane(session, 0, 'test');
+    const day = 20_000 * 1_440;
+    const total = (minute: number, kind: string, count: number) =>
+      `insert into sluice_ledger_totals (lane, minute, source_id, destination_id, kind, count)
+       values (0, ${minute}, 's', '', '${kind}', ${count})`;
+    await session.query(
+      [
+        ...[total(day, 'accepted', 1), total(day, 'processed', 1)],
+        ...[total(day + 5, 'accepted', 3), total(day + 5, 'processed', 2), total(day + 5, 'aborted', 1)],
+        ...[total(day + 9, 'accepted', 4), total(day + 9, 'deduplicated', 4)],
+        // One is pending still.
+        ...[total(day + 10, 'accepted', 7), total(day + 10, 'processed', 6)],
+        ...[total(day + 2 * 1_440 + 3, 'accepted', 8), total(day + 2 * 1_440 + 3, 'processed', 8)],
+      ].join(';'),
+    );
+    const tables = new LedgerTables([1]);
+    const nowMs = (day + 8 * 1_440) * 60_000;
+    await tables.fold(session, { fence, ledgerInUse: undefined }, nowMs);
+    assert.equal(tables.hasWork(nowMs), false);
+    const { rows } = await session.query<[number, string, number]>(
+      `select minute - ${day}, kind, count from sluice_ledger_totals order by 1, 2`,
+      [],
+      { asArrays: true },
+    );
+    assert.deepEqual(rows, [
+      ...[
+        [0, 'aborted', 1],
+        [0, 'accepted', 8],
+        [0, 'deduplicated', 4],
+        [0, 'processed', 3],
+      ],
+      ...[
+        [10, 'accepted', 7],
+        [10, 'processed', 6],
+      ],
+      ...[
+        [2_883, 'accepted', 8],
+        [2_883, 'processed', 8],
+      ],
+    ]);
   });
 });
