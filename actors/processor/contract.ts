@@ -1,16 +1,49 @@
 // What the processor of a partition receives: its session with storage, and word from itself to go on.
 
 import type { Outcome } from '../../runtime/index.ts';
+import type { SourceConfig } from '../services/workspace.ts';
 import type { SeenFound } from '../storage/contract.ts';
 import type { HandedJob, SessionMessage } from '../storage/partition-session.ts';
 import type { TransformItem, TransformReply } from '../transformations/contract.ts';
+import type { TransformerAnswer } from '../transformer/transformer-http.ts';
 import type { RouteTransformation } from './route-transformation.ts';
+import type { Ending } from './stage.ts';
 
 export type { Enrichers } from './enrichers.ts';
 
 export const processorKind = 'processor';
 
-export type ProcessorMessage = SessionMessage | ContinueProcessing | SeenRead | TransformAnswered | TransformDue;
+export type ProcessorMessage =
+  | SessionMessage
+  | ContinueProcessing
+  | SeenRead
+  | Hydrated
+  | HydrationDue
+  | TransformAnswered
+  | TransformDue;
+
+/** The event as it came back, or why there is none. Keyed by the job's object: what is done needs no clearing away. */
+export type HydratedEvents = WeakMap<HandedJob, Buffer | Ending>;
+
+/** What one ask about events of one source is about. */
+export interface HydrationAsk {
+  slice: number;
+  source: SourceConfig;
+  jobs: HandedJob[];
+  attempt: number;
+}
+
+export interface Hydrated {
+  kind: 'hydrated';
+  ask: HydrationAsk;
+  answer: TransformerAnswer;
+}
+
+/** Events that were to wait before the transformer is asked about them again have waited. */
+export interface HydrationDue {
+  kind: 'hydrationDue';
+  ask: HydrationAsk;
+}
 
 /** An answer of storage to `readSeen`, or why there is none. */
 export interface SeenRead {

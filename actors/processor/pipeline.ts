@@ -7,6 +7,7 @@ import type { Tracing } from '../../runtime/index.ts';
 import type { WorkspaceIndex } from '../services/workspace.ts';
 import { bufferOver } from '../storage/job-row.ts';
 import type { HandedJob } from '../storage/partition-session.ts';
+import type { HydratedEvents } from './contract.ts';
 import type { Dedup } from './dedup.ts';
 import type { DedupClaims } from './dedup-claims.ts';
 import { parseEvent, readParameters } from './event-text.ts';
@@ -21,6 +22,8 @@ export interface PipelineContext extends StageContext {
   readonly plans: SourcePlans;
   readonly tracing: Tracing;
   readonly dedup: Pick<Dedup, 'claim' | 'giveBack'>;
+  /** What became of the events of hydrated sources (hydration.ts). */
+  readonly hydrated?: HydratedEvents;
   /** What customers' code made of events, for the destinations that have some (user-transforms.ts). */
   readonly answers?: TransformAnswers;
   /** Counts what taps throw: it must not touch the event. */
@@ -43,6 +46,7 @@ const drained = 410;
 const duplicate: Ending = { kind: 'deduplicated', code: 298, reason: 'duplicate', stage: 'dedup' };
 const noParameters = aborted(unreadable, 'parameters are not a JSON object', 'preprocess');
 const noSource = aborted(drained, 'source not found', 'preprocess');
+const notHydrated = aborted(500, 'hydration was switched on while the event was processed', 'source_hydration');
 const noEvent = aborted(unreadable, 'payload is not a JSON object', 'preprocess');
 
 export function processJob(handed: HandedJob, batch: PipelineBatch, context: PipelineContext): void {
@@ -62,7 +66,12 @@ export function prepare(handed: HandedJob, claims: DedupClaims, context: Pipelin
     // What is tried again was seen before, and is meant to be: it only makes sure that others are its duplicates.
     const isNew = context.dedup.claim(claims, job, source, parameters) || parameters.retry !== undefined;
     if (!isNew) return ended(handed, source.id, plan, duplicate);
-    const payload = bufferOver(job.payload);
+    let payload = bufferOver(job.payload);
+    if (plan.isHydrated && parameters.retry?.copy === undefined) {
+      const found = context.hydrated?.get(handed) ?? notHydrated;
+      if (!Buffer.isBuffer(found)) return ended(handed, source.id, plan, found);
+      payload = found;
+    }
     const event = parseEvent(payload);
     if (event === undefined) return ended(handed, source.id, plan, noEvent);
     inHand = new EventInHand(handed, parameters, plan, payload, event);

@@ -8,6 +8,7 @@ import { BytesBudget } from '../storage/partition-session.ts';
 import { type ProcessorMessage, processorKind } from './contract.ts';
 import { DedupWindows } from './dedup.ts';
 import { DedupMemory } from './dedup-memory.ts';
+import { hydrationService } from './hydration.ts';
 import { Processor, type Shared } from './processor.ts';
 import { RouteTable } from './routes.ts';
 import { SourcePlans } from './source-plan.ts';
@@ -33,6 +34,7 @@ export function processorDefinition(environment: Environment): ActorDefinition<P
     },
     count: processorCounter(environment),
     tapFailed: tapFailureCounter(environment),
+    hydration: hydrationService(settings.transformer),
   };
   return defineActor<ProcessorMessage>({
     kind: processorKind,

@@ -7,7 +7,7 @@
 //                                                  |--behind---> not tried, since the one before it was refused: a piece
 //                                                  \--lost-----> everything is forgotten, the session is opened anew
 //
-// Where a destination has customers' code, a slice first waits for what that makes of it (user-transforms.ts).
+// Where a source is hydrated or a destination has customers' code, a slice first waits for those (slice.ts).
 // While commits are in flight results gather in `building`: batches grow with load and need no timer.
 // Rows are made so that Postgres takes them (text is JSON-escaped, ids were stored before), so that it needs a fault of
 // ours for a refusal to happen at all.
@@ -24,11 +24,12 @@ import {
 } from '../storage/partition-session.ts';
 import type { ProcessorMessage } from './contract.ts';
 import { Dedup, type DedupShared } from './dedup.ts';
-import { DedupClaims } from './dedup-claims.ts';
 import { readParameters } from './event-text.ts';
-import { abortRefused, finish, type PipelineContext, type Prepared, prepare, processJob } from './pipeline.ts';
+import { Hydration, type HydrationService } from './hydration.ts';
+import { abortRefused, type PipelineContext, processJob } from './pipeline.ts';
 import { PipelineBatch } from './pipeline-batch.ts';
 import { SeenReader } from './seen-reader.ts';
+import { Slice } from './slice.ts';
 import type { SourcePlans } from './source-plan.ts';
 import { UserTransforms } from './user-transforms.ts';
 
@@ -48,15 +49,7 @@ export interface Shared {
   /** For metrics. */
   count(ledger: readonly LedgerDelta[]): void;
   tapFailed(error: unknown): void;
-}
-
-/** Jobs behind `building` that wait for what is done elsewhere; none is processed before they are. */
-interface Slice {
-  readonly prepared: Prepared[];
-  readonly claims: DedupClaims;
-  /** By which it is finished too: another configuration may want other transformations. */
-  readonly context: PipelineContext;
-  isReady: boolean;
+  hydration: HydrationService;
 }
 
 interface InFlight {
@@ -82,13 +75,16 @@ export class Processor {
   readonly #inFlight = new Map<number, InFlight>();
   #pieces: HandedJob[][] = [];
   #continuing = false;
+  readonly #hydration: Hydration;
   readonly #transforms: UserTransforms;
+  /** Jobs behind `building`. */
   #slice: Slice | undefined;
 
   constructor(context: ActorContext<ProcessorMessage>, environment: Environment, shared: Shared) {
     this.#context = context;
     this.#environment = environment;
     this.#shared = shared;
+    this.#hydration = new Hydration(context, shared.hydration);
     this.#transforms = new UserTransforms(context, environment.settings.transformations.whilePaused);
     const { settings, workspace } = environment;
     this.#session = new PartitionSession(context, {
@@ -146,10 +142,16 @@ export class Processor {
         this.#continuing = false;
         break;
       case 'transformAnswered':
-        if (this.#transforms.take(message) && this.#slice !== undefined) this.#slice.isReady = true;
+        if (this.#transforms.take(message)) this.#slice?.transformed();
         break;
       case 'transformDue':
-        if (this.#transforms.due(message.ask) && this.#slice !== undefined) this.#slice.isReady = true;
+        if (this.#transforms.due(message.ask)) this.#slice?.transformed();
+        break;
+      case 'hydrated':
+        if (this.#hydration.take(message)) this.#slice?.hydrated();
+        break;
+      case 'hydrationDue':
+        this.#hydration.due(message.ask);
         break;
     }
     this.#work();
@@ -198,22 +200,20 @@ export class Processor {
     const batch = this.#building ?? new PipelineBatch(this.#bytesExpected());
     this.#building = batch;
     const context = this.#pipelineContext();
-    let slice: Slice | undefined;
+    let waiting: HandedJob[] | undefined;
     let bytes = 0;
     for (let jobs = 0; jobs < sliceJobsMax && bytes < sliceBytesMax && !this.#isFull(); jobs += 1) {
       const handed = this.#waiting[this.#next];
       if (handed === undefined) break;
       this.#next += 1;
       bytes += handed.job.payload.byteLength;
-      if (slice === undefined && this.#hasToWait(handed, context)) {
-        slice = { prepared: [], claims: new DedupClaims(), context, isReady: false };
-      }
-      if (slice === undefined) processJob(handed, batch, context);
-      else slice.prepared.push(prepare(handed, slice.claims, context));
+      if (waiting === undefined && this.#hasToWait(handed, context)) waiting = [];
+      if (waiting === undefined) processJob(handed, batch, context);
+      else waiting.push(handed);
     }
-    if (slice !== undefined) {
-      slice.isReady = !this.#transforms.begin(slice.prepared);
-      this.#slice = slice;
+    if (waiting !== undefined) {
+      const services = { hydration: this.#hydration, transforms: this.#transforms };
+      this.#slice = new Slice(waiting, context, services);
     }
     if (this.#next < this.#waiting.length) return;
     this.#waiting = [];
@@ -222,18 +222,18 @@ export class Processor {
 
   #finishSlice(): void {
     if (this.#slice?.isReady !== true) return;
-    const { prepared, claims, context } = this.#slice;
-    this.#slice = undefined;
     const batch = this.#building ?? new PipelineBatch(0);
     this.#building = batch;
-    batch.claims.absorb(claims);
-    for (const one of prepared) finish(one, batch, context);
+    this.#slice.finish(batch);
+    this.#slice = undefined;
   }
 
-  /** What its source's destinations need of others; everything after it waits with it. */
+  /** For what it needs of others; everything after it waits with it. */
   #hasToWait({ job }: HandedJob, { workspace, plans }: PipelineContext): boolean {
     const source = workspace.sourceById(readParameters(job.parameters)?.source_id ?? '');
-    return source !== undefined && plans.of(source).isTransforming;
+    if (source === undefined) return false;
+    const { isHydrated, isTransforming } = plans.of(source);
+    return isHydrated || isTransforming;
   }
 
   #commitBuilding(): void {
@@ -337,6 +337,7 @@ export class Processor {
       tracing: telemetry.tracing,
       nowMs,
       dedup: this.#dedup,
+      hydrated: this.#hydration.events,
       answers: this.#transforms.answers,
       tapFailed: this.#shared.tapFailed,
     };
@@ -348,6 +349,7 @@ export class Processor {
     this.#next = 0;
     this.#building = undefined;
     this.#slice = undefined;
+    this.#hydration.forget();
     this.#transforms.forget();
     this.#inFlight.clear();
     this.#pieces = [];

@@ -31,6 +31,7 @@ export class SourcePlans {
         stages: stages.map((make) => make(source)).filter(isUsed),
         routes: own,
         taps: taps.map((make) => make(source)).filter(isUsed),
+        isHydrated: source.hydration !== undefined,
         isTransforming: own.some(({ transformation }) => transformation !== undefined),
       };
       this.#plans.set(source, plan);

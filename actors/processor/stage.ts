@@ -160,4 +160,6 @@ export interface SourcePlan {
   readonly taps: readonly Tap[];
   /** A destination has customers' code, for which its events have to wait. */
   readonly isTransforming: boolean;
+  /** Its events are completed by the transformer first. */
+  readonly isHydrated: boolean;
 }

@@ -51,7 +51,7 @@ function run(event: Record<string, unknown>, input: Input = {}) {
     parameters: '',
     payload,
   };
-  const plan = { source, stages, routes: [], taps: [], isTransforming: false };
+  const plan = { source, stages, routes: [], taps: [], isTransforming: false, isHydrated: false };
   const parameters = { source_id: 'src', workspace_id: 'ws-1', ...input.parameters };
   const handed = { job, afterId: 0, again: false, status: undefined };
   const inHand = new EventInHand(handed, parameters, plan, payload, { ...event });

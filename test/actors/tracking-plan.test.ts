@@ -46,7 +46,7 @@ function run(event: Record<string, unknown>, trackingPlan: TrackingPlanConfig) {
     parameters: '',
     payload,
   };
-  const sourcePlan = { source, stages: [], routes: [], taps: [], isTransforming: false };
+  const sourcePlan = { source, stages: [], routes: [], taps: [], isTransforming: false, isHydrated: false };
   const handed = { job, afterId: 0, again: false, status: undefined };
   const inHand = new EventInHand(handed, { source_id: 'src', workspace_id: 'ws' }, sourcePlan, payload, event);
   const ending = stage?.(inHand, { nowMs: 0 });

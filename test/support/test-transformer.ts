@@ -37,6 +37,11 @@ export class TestTransformer {
   proxied: (metadata: Table) => { statusCode: number; error: string } = () => ({ statusCode: 200, error: 'ok' });
   /** `/customTransform`: all of its answer. */
   custom: (items: readonly Table[]) => Table[] | Promise<Table[]> = () => [];
+  /** `/v2/sources/…/hydrate`: what becomes of one event. */
+  hydrate: (event: EventObject) => { statusCode: number; event?: EventObject } = (event) => ({
+    statusCode: 200,
+    event,
+  });
   readonly #server = createServer((incoming, response) => {
     const chunks: Buffer[] = [];
     incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -94,6 +99,10 @@ export class TestTransformer {
   }
 
   async #contentOf({ path, headers, body }: TransformerRequest): Promise<unknown> {
+    if (path.endsWith('/hydrate')) {
+      const { batch } = body as { batch: { id: unknown; event: EventObject }[] };
+      return { batch: batch.map(({ id, event }) => ({ id, ...this.hydrate(event) })) };
+    }
     if (path === '/customTransform') return this.custom(body as Table[]);
     if (path.endsWith('/proxy')) return this.#proxy(body as Table);
     const items = itemsOf(body, headers['x-content-format'] === 'json+compactedv1');
