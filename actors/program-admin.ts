@@ -2,7 +2,7 @@
 // parts of the program bring routes of their own.
 
 import { randomUUID } from 'node:crypto';
-import type { Clock, MetricsExport, Runtime } from '../runtime/index.ts';
+import { type Clock, type MetricsExport, type Runtime, realSeams } from '../runtime/index.ts';
 import { type AdminServer, openAdminServer } from './admin/admin-server.ts';
 import type { AdminRoute, ReadinessProbe } from './admin/contract.ts';
 import { type ArchiveStates, archiveRoutes } from './archival/archive-routes.ts';
@@ -106,8 +106,9 @@ function routesOf({
         sendTest(destination, event, {
           egressAllow,
           egressProxy: settings.egress.proxy,
-          timeoutMs: settings.router.httpTimeoutMs,
-          nowMs: () => clock.nowMs(),
+          settings,
+          clock,
+          random: realSeams().random,
           newMessageId: randomUUID,
         }),
     }),

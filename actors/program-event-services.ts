@@ -81,7 +81,7 @@ export function startEventServices(parts: EventServicesParts): EventServices {
 function createWebhookSources({ settings, services, seams }: EventServicesParts) {
   const { url, pollMs, timeoutMs } = settings.transformer;
   const builtIn = builtInWebhookSources();
-  if (url === '' || settings.role === 'pipeline') return { webhookSources: builtIn, features: undefined };
+  if (url === '') return { webhookSources: builtIn, features: undefined };
   const { clock, random } = seams;
   const client = new ServiceClient({
     name: transformerName,
@@ -90,6 +90,8 @@ function createWebhookSources({ settings, services, seams }: EventServicesParts)
   });
   const asked = services.begin('transformer-features');
   const features = new TransformerFeaturesPoll({ client, url, pollMs, timeoutMs, health: asked, clock, random });
+  // Destinations ask it themselves; here it only shows whether it is there.
+  if (settings.role === 'pipeline') return { webhookSources: builtIn, features };
   const webhookSources = new WebhookTransformer({
     client,
     url,

@@ -1,17 +1,16 @@
 // The router as an actor type: one per partition of the `rt` queue. What it does is in router.ts.
 
-import { type ActorContext, type ActorDefinition, defineActor } from '../../runtime/index.ts';
+import { type ActorDefinition, defineActor } from '../../runtime/index.ts';
 import { createEgressGuard, HttpClient } from '../../transport/index.ts';
 import type { Environment } from '../environment.ts';
 import { BytesBudget } from '../storage/partition-session.ts';
-import { TransformerClient } from '../transformer/transformer-client.ts';
 import { BreakerMemory } from './breaker.ts';
 import { type RouterMessage, routerKind } from './contract.ts';
 import { CustomDelivery } from './custom/custom-delivery.ts';
 import { customTypes } from './custom/custom-types.ts';
 import { createHttpDelivery, type Delivery } from './delivery.ts';
 import { Router } from './router.ts';
-import { TransformedDelivery } from './transformed-delivery.ts';
+import { transformedDelivery } from './transformed-delivery.ts';
 
 const mailboxBytesMax = 64 * 1024 * 1024;
 /** Jobs that all routers of a thread hold, also those that wait for a retry. */
@@ -24,7 +23,7 @@ export function routerDefinition(
 ): ActorDefinition<RouterMessage> {
   const budget = new BytesBudget(threadBytesMax, environment.memory);
   const breakers = new BreakerMemory();
-  const transformed = transformedDelivery(environment);
+  const transformed = transformedDelivery(environment.settings, environment.workspace);
   return defineActor<RouterMessage>({
     kind: routerKind,
     role: 'actors',
@@ -42,25 +41,6 @@ export function routerDefinition(
       };
     },
   });
-}
-
-/** Undefined: there is no transformer, and nothing stands before the delivery. One client for all of a thread. */
-function transformedDelivery({ settings, workspace }: Environment) {
-  const { url, deliveryUrl, pollMs, timeoutMs, jobsMax, proxyTypes, batchTypes } = settings.transformer;
-  if (url === '') return undefined;
-  let client: TransformerClient | undefined;
-  return (inner: Delivery, { clock, random }: Pick<ActorContext<RouterMessage>, 'clock' | 'random'>): Delivery => {
-    client ??= new TransformerClient({ url, deliveryUrl, pollMs, timeoutMs, clock, random: () => random.next() });
-    return new TransformedDelivery({
-      inner,
-      client,
-      workspace,
-      jobsMax,
-      proxyTypes: new Set(proxyTypes.map((type) => type.toUpperCase())),
-      batchTypes: new Set(batchTypes.map((type) => type.toUpperCase())),
-      proxyTimeoutMs: settings.router.httpTimeoutMs,
-    });
-  };
 }
 
 function httpDelivery({ settings }: Environment): (nowMs: () => number) => Delivery {

@@ -1,22 +1,27 @@
 // One event to one destination, now: what the destination's page in a control plane calls "send a test event". It goes
 // the way of every delivery (transform, request, guard), but through no queue, so it is neither ordered nor retried.
 
+import type { Clock, Random } from '../../runtime/index.ts';
 import { createEgressGuard, HttpClient } from '../../transport/index.ts';
+import type { Settings } from '../config.ts';
 import type { TestResult } from '../controls/contract.ts';
 import { completeRequest, isObject } from '../destinations/destination.ts';
 import { compileDestination } from '../destinations/registry.ts';
 import type { DestinationConfig } from '../services/workspace.ts';
+import type { TransformerJob } from '../transformer/contract.ts';
 import { CustomDelivery } from './custom/custom-delivery.ts';
 import { customTypes } from './custom/custom-types.ts';
 import { createHttpDelivery } from './delivery.ts';
 import { signingKeysOf } from './signature.ts';
+import { transformedDelivery } from './transformed-delivery.ts';
 
 export interface TestSendOptions {
   egressAllow: readonly string[];
   /** '': none. */
   egressProxy: string;
-  timeoutMs: number;
-  nowMs(): number;
+  settings: Pick<Settings, 'transformer' | 'router'>;
+  clock: Clock;
+  random: Random;
   newMessageId(): string;
 }
 
@@ -27,11 +32,12 @@ export async function sendTest(
   given: unknown,
   options: TestSendOptions,
 ): Promise<TestResult> {
-  const startedMs = options.nowMs();
+  const { clock, random, settings } = options;
+  const startedMs = clock.nowMs();
   const messageId = options.newMessageId();
   const event = isObject(given) ? given : exampleEvent(messageId, new Date(startedMs).toISOString());
   const metadata = { sourceId: 'test', destinationId: destination.id, messageId, receivedAtMs: startedMs };
-  const result = compileDestination(destination).transform(event, metadata);
+  const result = compileDestination(destination, settings.transformer).transform(event, metadata);
   if (result.kind !== 'deliver') {
     const answer = result.kind === 'aborted' ? result.reason : 'the destination filters this event';
     return { sent: false, code: result.kind === 'aborted' ? result.code : notSentCode, answer, elapsedMs: 0 };
@@ -39,14 +45,17 @@ export async function sendTest(
   const guard = createEgressGuard({ allow: options.egressAllow });
   const client = new HttpClient({ connectionsMax: 1, guard, proxy: options.egressProxy });
   try {
-    const context = { guard, timeoutMs: options.timeoutMs, nowMs: () => options.nowMs() };
-    const delivery = new CustomDelivery({ inner: createHttpDelivery(client, context), types: customTypes, context });
+    const context = { guard, timeoutMs: settings.router.httpTimeoutMs, nowMs: () => clock.nowMs() };
+    const http = createHttpDelivery(client, context);
+    const inner = new CustomDelivery({ inner: http, types: customTypes, context });
+    const workspace = { current: { destinationById: () => destination, sourceById: () => undefined } };
+    const delivery = transformedDelivery(settings, workspace)?.(inner, { clock, random }) ?? inner;
     const body = result.body === 'event' ? Buffer.from(JSON.stringify(event)) : result.body;
     const request = completeRequest(JSON.parse(result.request));
     const outcome = await new Promise<{ code: number; response: string }>((resolve) =>
       delivery.send(
         {
-          poolKey: 'test',
+          poolKey: destination.id,
           destination,
           request,
           jobs: 1,
@@ -55,16 +64,31 @@ export async function sendTest(
           idempotencyKey: `test-${messageId}`,
           traceparent: undefined,
           signingKeys: signingKeysOf(destination),
+          about: testJob(destination, messageId, startedMs, body),
         },
         resolve,
       ),
     );
-    delivery.release('test');
-    const elapsedMs = options.nowMs() - startedMs;
+    delivery.release(destination.id);
+    const elapsedMs = clock.nowMs() - startedMs;
     return { sent: true, code: outcome.code, answer: outcome.response, elapsedMs };
   } finally {
     await client.close();
   }
+}
+
+/** What the transformer is told about it. */
+function testJob(
+  destination: DestinationConfig,
+  messageId: string,
+  receivedAtMs: number,
+  payload: Uint8Array,
+): TransformerJob {
+  const ids = { jobId: 1, parentId: 0, partition: destination.id, userId: '<<>>test-user<<>>test-user' };
+  const job = { ...ids, messageId, receivedAtMs, parameters: '', payload };
+  const { id, workspaceId } = destination;
+  const parameters = { source_id: 'test', destination_id: id, workspace_id: workspaceId };
+  return { job, parameters, attempts: 1, firstAttemptedAtMs: receivedAtMs };
 }
 
 function exampleEvent(messageId: string, at: string): Record<string, unknown> {

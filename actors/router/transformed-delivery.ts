@@ -7,7 +7,9 @@
 // their order, the first that fails ends it → its outcome is told.
 
 import { createHash } from 'node:crypto';
-import type { DestinationConfig, WorkspaceHolder } from '../services/workspace.ts';
+import type { Clock, Random } from '../../runtime/index.ts';
+import type { Settings } from '../config.ts';
+import type { DestinationConfig, WorkspaceIndex } from '../services/workspace.ts';
 import {
   noTransformationCode,
   type OutputRequest,
@@ -15,13 +17,18 @@ import {
   type TransformerJob,
 } from '../transformer/contract.ts';
 import { restOutputOf } from '../transformer/rest-output.ts';
-import type { TransformerChunk, TransformerClient } from '../transformer/transformer-client.ts';
+import { type TransformerChunk, TransformerClient } from '../transformer/transformer-client.ts';
 import type { Delivery, DeliveryOutcome, DeliveryRequest } from './delivery.ts';
+
+/** Where a job's destination and source stand now. */
+interface WorkspaceOfJobs {
+  readonly current: Pick<WorkspaceIndex, 'destinationById' | 'sourceById'>;
+}
 
 export interface TransformedDeliveryOptions {
   inner: Delivery;
   client: Pick<TransformerClient, 'transform' | 'batch' | 'proxy'>;
-  workspace: WorkspaceHolder;
+  workspace: WorkspaceOfJobs;
   /** Jobs asked about at once. */
   jobsMax: number;
   /** Upper-case types that the transformer delivers, and those whose requests it puts together. */
@@ -38,6 +45,28 @@ interface Waiting {
 }
 
 type Way = 'transform' | 'batch' | 'plain';
+
+/** Undefined: there is no transformer, and nothing stands before the delivery. One client for all that it makes. */
+export function transformedDelivery(
+  { transformer, router }: Pick<Settings, 'transformer' | 'router'>,
+  workspace: WorkspaceOfJobs,
+) {
+  const { url, deliveryUrl, pollMs, timeoutMs, jobsMax, proxyTypes, batchTypes } = transformer;
+  if (url === '') return undefined;
+  let client: TransformerClient | undefined;
+  return (inner: Delivery, { clock, random }: { clock: Clock; random: Random }): Delivery => {
+    client ??= new TransformerClient({ url, deliveryUrl, pollMs, timeoutMs, clock, random: () => random.next() });
+    return new TransformedDelivery({
+      inner,
+      client,
+      workspace,
+      jobsMax,
+      proxyTypes: new Set(proxyTypes.map((type) => type.toUpperCase())),
+      batchTypes: new Set(batchTypes.map((type) => type.toUpperCase())),
+      proxyTimeoutMs: router.httpTimeoutMs,
+    });
+  };
+}
 
 export class TransformedDelivery implements Delivery {
   readonly #options: TransformedDeliveryOptions;

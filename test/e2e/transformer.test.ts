@@ -73,6 +73,13 @@ test('a transformer that is away holds only the destinations that need it, and l
     sequencesAt(destination, '/remote'),
     all.filter((sequence) => sequence !== 3 && sequence !== 5),
   );
+  const tested = await fetch(`${program.adminUrl}/destinations/remote/test`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ event: { type: 'track', properties: { sequence: 99 } } }),
+  });
+  assert.deepEqual([tested.status, ((await tested.json()) as { code: number }).code], [200, 200]);
+  assert.equal(sequencesAt(destination, '/remote').at(-1), 99);
   await pollUntil('the queues to be empty', async () =>
     pendingJobs(await program.json('/status')) === 0 ? true : undefined,
   );
