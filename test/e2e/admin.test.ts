@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { post, track } from '../support/gateway-client.ts';
-import { send, startPipeline } from '../support/pipeline.ts';
+import { send, startPipeline, writeKey } from '../support/pipeline.ts';
 import { pollUntil } from '../support/poll.ts';
 import { pendingJobs, property, queuesOf } from '../support/status.ts';
 
@@ -50,7 +50,7 @@ test('shows pending jobs and their age while a destination is down', { timeout: 
 test('metrics are in Prometheus text and count what happens', { timeout: 120_000 }, async (t) => {
   const { program, destination } = await startPipeline(t);
   await send(program, track('anna', 1));
-  await post(`${program.gatewayUrl}/v1/track`, 'not json', { writeKey: 'wk-test' });
+  await post(`${program.gatewayUrl}/v1/track`, 'not json', { writeKey });
   await destination.waitForAccepted(1);
   const text = await pollUntil('the counters to have the event', async () => {
     const metrics = await (await fetch(`${program.adminUrl}/metrics`)).text();
@@ -65,4 +65,28 @@ test('the admin port knows its paths and refuses to be driven from a web page', 
   const { program } = await startPipeline(t);
   assert.equal((await fetch(`${program.adminUrl}/nothing`)).status, 404);
   assert.equal((await fetch(`${program.adminUrl}/status`, { method: 'POST' })).status, 405);
+});
+
+test('no key, token or event reaches the log, however talkative it is', { timeout: 120_000 }, async (t) => {
+  const token = 'admin-token-of-this-test';
+  const env = { SLUICE_LOG_LEVEL: 'debug', SLUICE_ADMIN_TOKEN: token, SLUICE_ROUTER_ATTEMPTS_MAX: '1' };
+  const { program, destination } = await startPipeline(t, { env });
+  destination.respond(({ attempt }) => (attempt < 3 ? 500 : { status: 400, body: 'told by the destination' }));
+  const url = (path: string) => `${program.gatewayUrl}${path}`;
+  const bearer = { authorization: `Bearer ${token}` };
+  await post(url('/v1/track'), { ...track('anna', 1), note: 'text-of-an-event' }, { writeKey });
+  await post(url('/v1/track'), track('anna', 2), { writeKey: 'key-that-nobody-has' });
+  await post(url('/v1/batch'), '{"batch":[{"note":"text-of-an-event"', { writeKey });
+  await post(url('/v1/webhook?writeKey=key-that-nobody-has'), '{}');
+  await post(url('/internal/v1/batch'), '[{"note":"text-of-an-event"}]', { headers: bearer });
+  await post(url('/internal/v1/batch'), '[]', { headers: { authorization: 'Bearer key-that-nobody-has' } });
+  await fetch(`${program.adminUrl}/status`, { headers: bearer });
+  await fetch(`${program.adminUrl}/status`, { headers: { authorization: 'Bearer key-that-nobody-has' } });
+  await destination.waitFor('the event to be given up', () =>
+    destination.deliveries.some(({ status }) => status === 400),
+  );
+  assert.equal((await program.stop()).code, 0);
+  for (const secret of [token, writeKey, 'key-that-nobody-has', 'text-of-an-event']) {
+    assert.ok(!program.output.includes(secret), `expected no "${secret}" in:\n${program.output}`);
+  }
 });
