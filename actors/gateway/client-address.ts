@@ -28,6 +28,9 @@ export function parseProxies(setting: string): BlockList | undefined {
   return list;
 }
 
+/** Longer ones are none; every event of a request carries its address. */
+const addressCharactersMax = 64;
+
 export class ClientAddresses {
   readonly #proxies: BlockList;
   /** Requests of one client often come in a row. */
@@ -56,7 +59,8 @@ export class ClientAddresses {
     let address = peer;
     const hops = forwarded.split(',').slice(-hopsMax);
     while (this.#isProxy(address)) {
-      const hop = sanitise(hops.pop()?.trim() ?? '');
+      // What stands before our proxies' own entries is anybody's text.
+      const hop = sanitise((hops.pop()?.trim() ?? '').slice(0, addressCharactersMax));
       if (hop === '') return address;
       address = withoutPort(hop);
     }

@@ -6,7 +6,7 @@ import { type Job, userIdDelimiter } from '../job.ts';
 import type { JobRowWriter } from '../storage/job-row.ts';
 import { type Answer, answers, type EventVerdict } from './answers.ts';
 import { EventScanner, type Field, field, type ScanLimits, type ScanVerdict } from './event-scanner.ts';
-import { cleanText, idText, rawText, rudderIdOf, stringText } from './event-text.ts';
+import { cleanText, idText, keyText, rawText, rudderIdOf, stringText } from './event-text.ts';
 import { byteAt, openBrace } from './json-grammar.ts';
 import { type FillIns, splice } from './splice.ts';
 
@@ -175,14 +175,14 @@ export class EventRows {
     const isAllGood = this.#goodCount === this.#scanner.count;
     for (let event = 0; event < this.#scanner.count; event += 1) {
       if (!isAllGood && this.#refusals[event] !== undefined) continue;
-      const userId = this.#userIds[event] ?? '';
-      const anonymousId = this.#anonymousIds[event] ?? '';
-      fill.rudderId = this.#rudderId(userId, anonymousId);
+      const [sentUserId, sentAnonymousId] = [this.#userIds[event] ?? '', this.#anonymousIds[event] ?? ''];
+      fill.rudderId = this.#rudderId(sentUserId, sentAnonymousId);
       fill.type = this.#typeToSet(event, facts.type);
-      this.#setMessageId(event, fill, job);
+      const messageId = this.#setMessageId(event, fill, job);
+      const [userId, anonymousId] = [keyText(sentUserId), keyText(sentAnonymousId)];
       if (shards.isSplit) job.partition = shards.keyOf(anonymousId === '' ? userId : anonymousId);
       job.userId = compositeUserId(facts.anonymousIdHeader, anonymousId, userId);
-      facts.messageIds?.push(job.messageId);
+      facts.messageIds?.push(messageId);
       if (facts.keepsReceivedAt) job.receivedAtMs = this.#receivedAt(event) ?? receivedAtMs;
       const pieces = splice(this.#body, this.#scanner, event, fill);
       writer.append(job, pieces);
@@ -252,12 +252,15 @@ export class EventRows {
       : forcedType;
   }
 
-  #setMessageId(event: number, fill: FillIns, job: Omit<Job, 'payload'>): void {
+  /** The id as the event has it. */
+  #setMessageId(event: number, fill: FillIns, job: Omit<Job, 'payload'>): string {
     const start = this.#scanner.valueStart(event, field.messageId);
     const raw = rawText(this.#body, start, this.#scanner.valueEnd(event, field.messageId));
     const clean = cleanText(raw);
-    job.messageId = clean === '' ? this.#options.newMessageId() : clean;
-    fill.messageId = job.messageId === raw ? undefined : job.messageId;
+    const messageId = clean === '' ? this.#options.newMessageId() : clean;
+    job.messageId = keyText(messageId);
+    fill.messageId = messageId === raw ? undefined : messageId;
+    return messageId;
   }
 }
 

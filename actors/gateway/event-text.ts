@@ -2,6 +2,7 @@
 // these few short values are ever decoded at the gateway.
 
 import { hash } from 'node:crypto';
+import { userIdDelimiter } from '../job.ts';
 import { quote } from './json-grammar.ts';
 
 /**
@@ -40,6 +41,28 @@ export function sanitise(text: string): string {
   return text.replaceAll('\u0000', '').replace(loneSurrogate, '\ufffd');
 }
 
+/**
+ * An id as a column has it. Sealed datasets are indexed by user and by message, and an index of Postgres takes no value
+ * beyond some 2,700 bytes: of a long id the beginning is kept, and a hash tells it from others. Events keep theirs.
+ */
+export function keyText(id: string): string {
+  if (id.length <= keyCharactersMax) return id;
+  return `${sanitise(id.slice(0, keyStartCharacters))}~${hash('sha256', id, 'base64url')}`;
+}
+
+/** The same for a user id of three parts. */
+export function compositeKeyText(id: string): string {
+  if (id.length <= keyCharactersMax) return id;
+  return id.split(userIdDelimiter, userIdParts).map(keyText).join(userIdDelimiter);
+}
+
+/** The id of a job or task run as it is kept: cut, because it stands in an index with other ids. */
+export function runIdText(id: string): string {
+  const clean = sanitise(id.slice(0, runIdBytesMax));
+  if (Buffer.byteLength(clean) <= runIdBytesMax) return clean;
+  return Buffer.from(clean).subarray(0, runIdBytesMax).toString().replaceAll('\ufffd', '');
+}
+
 /** The reference's `rudderId`: the MD5 of both ids in the form of a UUID, without version bits. */
 export function rudderIdOf(userId: string, anonymousId: string): string {
   const digest = hash('md5', `${userId}:${anonymousId}`, 'hex');
@@ -47,6 +70,11 @@ export function rudderIdOf(userId: string, anonymousId: string): string {
   return `${start}-${digest.slice(16, 20)}-${digest.slice(20)}`;
 }
 
+/** Three of them, at three bytes a character, fit an index. */
+const keyCharactersMax = 200;
+const keyStartCharacters = 128;
+const userIdParts = 3;
+const runIdBytesMax = 255;
 const integerPattern = /^-?\d+$/;
 /** In Unicode mode a proper pair is one code point, so what matches is alone. */
 const loneSurrogate = /\p{Surrogate}/gu;

@@ -16,7 +16,7 @@ import { type Answer, answers, gateAnswer, verdictsAnswer } from './answers.ts';
 import type { WriteKeyAuth } from './auth.ts';
 import type { ClientAddresses } from './client-address.ts';
 import type { EventRows, JobRun, RequestFacts } from './event-rows.ts';
-import { sanitise } from './event-text.ts';
+import { keyText, runIdText, sanitise } from './event-text.ts';
 import type { Gunzipper } from './gunzip.ts';
 import type { LiveEvents } from './live-events.ts';
 import { answerOf, type Told } from './store-answer.ts';
@@ -69,7 +69,7 @@ export interface IngestOptions {
 /** What a row takes besides the event: the other columns and the fill-ins. An estimate, for the room check only. */
 const rowOverheadBytes = 512;
 const msPerMinute = 60_000;
-const runIdCharactersMax = 255;
+const traceparentCharactersMax = 128;
 
 export class Ingest {
   readonly #options: IngestOptions;
@@ -148,7 +148,8 @@ export class Ingest {
   /** Only when somebody listens or somebody sent one: otherwise a request must not pay for tracing. */
   #startSpan(request: HttpRequest): SpanHandle | undefined {
     const { tracing } = this.#options;
-    const incoming = request.header('traceparent');
+    // Every event of the request carries it.
+    const incoming = request.header('traceparent').slice(0, traceparentCharactersMax);
     if (!tracing.enabled && incoming === '') return undefined;
     return tracing.start('gateway.request', { kind: 'server', ...(incoming === '' ? {} : { traceparent: incoming }) });
   }
@@ -188,7 +189,7 @@ export class Ingest {
       receivedAtMs,
       parameters: parametersOf(parametersStart + requestIpJson, jobRun, feed, span),
       requestIpJson,
-      anonymousIdHeader: anonymousId === '' ? '' : sanitise(anonymousId),
+      anonymousIdHeader: anonymousId === '' ? '' : keyText(sanitise(anonymousId)),
       type: feed.type,
       sampled: sampleMax === 0 ? undefined : [],
       sampleMax,
@@ -255,11 +256,6 @@ function parametersOf(start: string, run: JobRun | undefined, feed: Feed, span: 
   if (feed.destinationId !== undefined) text += `,"destination_id":${JSON.stringify(feed.destinationId)}`;
   if (span?.traceparent !== undefined) text += `,"traceparent":${JSON.stringify(span.traceparent)}`;
   return `${text}}`;
-}
-
-/** The id of a job or task run as it is kept: cut to what an index can hold, free of what Postgres refuses. */
-export function runIdText(id: string): string {
-  return sanitise(id.slice(0, runIdCharactersMax));
 }
 
 function jobRunClaim(request: HttpRequest, { isInternal }: Feed): JobRunClaim {

@@ -4,7 +4,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import { EventScanner, type Field, field, type ScanLimits } from './event-scanner.ts';
-import { idText, rawText, sanitise, stringText } from './event-text.ts';
+import { compositeKeyText, idText, keyText, rawText, runIdText, sanitise, stringText } from './event-text.ts';
 import {
   byteAt,
   closeBrace,
@@ -45,7 +45,6 @@ export type MessagesRead =
 
 /** Request types whose events say their type themselves or need none. */
 const untyped: ReadonlySet<unknown> = new Set(['', 'batch', 'replay', 'retl', 'import', undefined]);
-const runIdCharactersMax = 255;
 const neededFields: readonly Field[] = [field.receivedAt, field.requestIp, field.rudderId];
 
 export class InternalMessages {
@@ -86,13 +85,13 @@ export class InternalMessages {
     return {
       sourceId,
       workspaceId,
-      routingKey: textOf(properties.routingKey) || textOf(properties.userID),
+      routingKey: compositeKeyText(textOf(properties.routingKey) || textOf(properties.userID)),
       userId: textOf(properties.userID) || this.#userIdOf(payload),
-      messageId,
+      messageId: keyText(messageId),
       receivedAtMs,
-      jobRunId: textOf(properties.sourceJobRunID).slice(0, runIdCharactersMax),
-      taskRunId: textOf(properties.sourceTaskRunID).slice(0, runIdCharactersMax),
-      parameters: JSON.stringify(parametersOf(properties, sourceId, workspaceId, messageId)),
+      jobRunId: runIdText(textOf(properties.sourceJobRunID)),
+      taskRunId: runIdText(textOf(properties.sourceTaskRunID)),
+      parameters: JSON.stringify(parametersOf(properties, sourceId, workspaceId, keyText(messageId))),
       payload,
     };
   }
@@ -114,8 +113,8 @@ function parametersOf(
 ): Record<string, unknown> {
   const texts: [string, unknown][] = [
     ['request_ip', properties.requestIP],
-    ['source_job_run_id', textOf(properties.sourceJobRunID).slice(0, runIdCharactersMax)],
-    ['source_task_run_id', textOf(properties.sourceTaskRunID).slice(0, runIdCharactersMax)],
+    ['source_job_run_id', runIdText(textOf(properties.sourceJobRunID))],
+    ['source_task_run_id', runIdText(textOf(properties.sourceTaskRunID))],
     ['destination_id', properties.destinationID],
     ['traceparent', properties.traceID],
     ['user_id', properties.userID],

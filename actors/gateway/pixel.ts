@@ -7,6 +7,8 @@ export const pixelGif: Uint8Array = Buffer.from(
   'hex',
 );
 
+const pathDepthMax = 32;
+
 /** Undefined when the query holds no event that is worth keeping. */
 export function pixelEvent(query: string, type: string, nowMs: number): Buffer | undefined {
   const now = new Date(nowMs).toISOString();
@@ -17,7 +19,7 @@ export function pixelEvent(query: string, type: string, nowMs: number): Buffer |
   event.sentAt = now;
   for (const [name, value] of new URLSearchParams(query)) {
     // A secret of the source, which none of its destinations needs.
-    if (name !== 'writeKey') setPath(event, name.split('.'), value);
+    if (name !== 'writeKey') setPath(event, pathOf(name), value);
   }
   event.type = type;
   // Some templates put the id into quotes of its own.
@@ -25,6 +27,12 @@ export function pixelEvent(query: string, type: string, nowMs: number): Buffer |
   if (type === 'page' && (event.name ?? '') === '') event.name = 'Unknown Page';
   if (type === 'track' && (event.event ?? '') === '') return undefined;
   return Buffer.from(JSON.stringify(event));
+}
+
+/** What is deeper than any event is a name with dots. */
+function pathOf(name: string): string[] {
+  const path = name.split('.');
+  return path.length > pathDepthMax ? [name] : path;
 }
 
 type Table = Record<string, unknown>;

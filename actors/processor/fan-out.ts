@@ -13,7 +13,7 @@ import { type TransformAnswers, transformedCopies } from './transformed-copies.t
 /** Rows of one event beyond this do not fit a commit. */
 const eventRowsBytesMax = 32 * 1024 * 1024;
 const eventNameCharactersMax = 512;
-const recordIdCharactersMax = 512;
+const recordIdBytesMax = 512;
 const unreadable = 400;
 const filtered = 298;
 const tooLarge: Ending = {
@@ -148,5 +148,5 @@ function recordIdOf(inHand: EventInHand): string {
   if (recordId === undefined) return '';
   const rounded = JSON.stringify(recordId);
   const text = mayBeInexact(rounded) ? printMember(inHand.text(), 'recordId', recordId) : rounded;
-  return text.length > recordIdCharactersMax ? '' : text;
+  return Buffer.byteLength(text) > recordIdBytesMax ? '' : text;
 }
