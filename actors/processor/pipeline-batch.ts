@@ -60,29 +60,21 @@ export class PipelineBatch implements CommitAdditions {
     return collector as Collector;
   }
 
-  /** An event that was processed: its rows, and what became of it for every destination. */
-  succeed({ inHand, run, routed, filtered, aborted }: Outcome, { nowMs, configVersion }: Moment): void {
+  /** An event that was processed: its rows, and what became of it for every destination. When it throws, it did nothing. */
+  succeed(outcome: Outcome, { nowMs, configVersion }: Moment): void {
+    this.#writeRows(outcome, { nowMs, configVersion });
+    const { inHand, run, routed, filtered, aborted } = outcome;
     const { handed, source } = inHand;
     const { job, afterId } = handed;
-    const { userId, messageId, receivedAtMs } = job;
-    const parentId = inHand.parameters.retry?.of ?? job.jobId;
-    for (const { route, parameters, body } of routed) {
-      const { shards } = route;
-      const partition = shards.isSplit ? shards.keyOf(visitorOf(userId)) : shards.partition;
-      this.#rows.append({ jobId: 0, parentId, partition, userId, messageId, receivedAtMs, parameters }, body);
-      this.#ledger.add(receivedAtMs, source.id, route.destinationId, 'routed', run);
-    }
+    const { receivedAtMs } = job;
+    for (const { route } of routed) this.#ledger.add(receivedAtMs, source.id, route.destinationId, 'routed', run);
     for (const { destinationId } of filtered) {
       this.#ledger.add(receivedAtMs, source.id, destinationId, 'routed', run);
       this.#ledger.add(receivedAtMs, source.id, destinationId, 'filtered', run);
     }
-    for (const ending of aborted) {
-      const { destinationId, code } = ending;
+    for (const { destinationId, code } of aborted) {
       this.#ledger.add(receivedAtMs, source.id, destinationId, 'routed', run);
       this.#ledger.add(receivedAtMs, source.id, destinationId, 'aborted', run, code);
-      const { row, body, ended } = deadLetterOf(inHand, ending, { nowMs, configVersion });
-      this.add('err', row, body);
-      this.#endings.push(ended);
     }
     this.#ledger.add(receivedAtMs, source.id, '', 'processed', run);
     this.jobs.push(handed);
@@ -107,6 +99,28 @@ export class PipelineBatch implements CommitAdditions {
     const told = kind === 'deduplicated' ? { reason } : { reason, stage, configVersion };
     const status = statusOf(job, kind === 'aborted' ? 'aborted' : 'filtered', code, told, nowMs);
     this.#finished.push({ jobId: job.jobId, afterId, status });
+  }
+
+  /** All rows of an event or none: a half must not go with its neighbours. */
+  #writeRows({ inHand, routed, aborted }: Outcome, moment: Moment): void {
+    const { userId, messageId, receivedAtMs, jobId } = inHand.handed.job;
+    const parentId = inHand.parameters.retry?.of ?? jobId;
+    const { count, byteLength } = this.#rows;
+    try {
+      for (const { route, parameters, body } of routed) {
+        const { shards } = route;
+        const partition = shards.isSplit ? shards.keyOf(visitorOf(userId)) : shards.partition;
+        this.#rows.append({ jobId: 0, parentId, partition, userId, messageId, receivedAtMs, parameters }, body);
+      }
+      const letters = aborted.map((ending) => deadLetterOf(inHand, ending, moment));
+      for (const { row, body, ended } of letters) {
+        this.add('err', row, body);
+        this.#endings.push(ended);
+      }
+    } catch (error) {
+      this.#rows.cutBack({ count, byteLength });
+      throw error;
+    }
   }
 
   /** Everything for the commit; the batch keeps only the jobs, in case it must be done again. */

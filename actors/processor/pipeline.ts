@@ -97,7 +97,12 @@ export function finish(prepared: Prepared, batch: PipelineBatch, context: Pipeli
     end({ handed, sourceId: plan.source.id, plan, inHand: prepared, ending: outcome }, batch, context);
     return;
   }
-  batch.succeed(outcome, momentOf(context));
+  try {
+    batch.succeed(outcome, momentOf(context));
+  } catch (error) {
+    end({ handed, sourceId: plan.source.id, plan, inHand: prepared, ending: thrown(error, 'store') }, batch, context);
+    return;
+  }
   for (const tap of plan.taps) {
     try {
       tap.processed?.(outcome, batch);
@@ -161,9 +166,9 @@ function aborted(code: number, reason: string, stage: StageName): Ending {
   return { kind: 'aborted', code, reason, stage };
 }
 
-function thrown(error: unknown): Ending {
+function thrown(error: unknown, stage: StageName = 'preprocess'): Ending {
   const name = error instanceof Error ? error.name : 'unknown';
-  return aborted(unreadable, `the event cannot be processed: ${name}`, 'preprocess');
+  return aborted(unreadable, `the event cannot be processed: ${name}`, stage);
 }
 
 function momentOf({ nowMs, workspace }: Pick<PipelineContext, 'workspace' | 'nowMs'>) {

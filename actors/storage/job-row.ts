@@ -43,6 +43,12 @@ export class JobRowWriter {
     return this.#length;
   }
 
+  /** Forgets the rows after the first `count`, which end at `byteLength`: they could not all be written. */
+  cutBack({ count, byteLength }: { count: number; byteLength: number }): void {
+    this.#count = count;
+    this.#length = byteLength;
+  }
+
   /** `payload` may come in pieces, so that a caller who splices needs no copy of its own. */
   append(job: Omit<Job, 'payload'>, payload: readonly PayloadPiece[]): void {
     // UTF-8 needs at most three bytes per UTF-16 unit: reserve the worst case, then use what was written.
