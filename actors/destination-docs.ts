@@ -25,7 +25,7 @@ function settingText({ key, isRequired, doc }: SettingDoc): string {
 function whatIsSent(type: DestinationType): string {
   const sentences = [type.summary];
   if (type.messageTypes !== undefined) sentences.push(`takes ${type.messageTypes.join(', ')}`);
-  if (type.batch !== undefined) sentences.push(`its API takes up to ${type.batch.eventsMax} events in a request`);
+  if (type.batch !== undefined) sentences.push(`up to ${type.batch.eventsMax} events in one request`);
   return sentences.join('; ');
 }
 

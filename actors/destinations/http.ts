@@ -10,6 +10,7 @@ import {
   deliver,
   type EventObject,
   invalidRequest,
+  postJson,
   type TransformResult,
 } from './destination.ts';
 import { isPlace, type JsonPath, parsePath, readPath, writePath } from './json-path.ts';
@@ -66,6 +67,8 @@ export const http = defineDestination({
     if (typeof parts === 'string') return parts;
     const authorization = authorizationOf(given);
     if (typeof authorization === 'string') return authorization;
+    const illegal = invalidRequest({ ...postJson(given.apiUrl), headers: authorization });
+    if (illegal !== undefined) return `apiKeyName, apiKeyValue or bearerToken: ${illegal}`;
     const eventsMax = Number(given.maxBatchSize);
     if (!Number.isInteger(eventsMax) || eventsMax < 1 || eventsMax > batchEventsMax)
       return `expected maxBatchSize to be a number from 1 to ${batchEventsMax}, got ${JSON.stringify(given.maxBatchSize)}`;
@@ -154,7 +157,8 @@ function requestOf(
   }
   const endpoint = parts.path.length > 0 ? url.href : apiUrl;
   const request: RequestDescriptor = { method, endpoint, headers, params, format: hasBody(method) ? format : 'NONE' };
-  return invalidRequest(request) ?? request;
+  const problem = invalidRequest(request);
+  return problem === undefined ? request : `headers: ${problem}`;
 }
 
 function resultOf(

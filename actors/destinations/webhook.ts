@@ -105,7 +105,8 @@ function describe(
   const named = Object.fromEntries(headers.filter(([name]) => name !== ''));
   const format = method === 'GET' ? 'NONE' : 'JSON';
   const request: RequestDescriptor = { method, endpoint, headers: named, params: {}, format };
-  return invalidRequest(request) ?? request;
+  const problem = invalidRequest(request);
+  return problem === undefined ? request : `headers: ${problem}`;
 }
 
 /** The settings, or what is wrong with them. */

@@ -9,7 +9,8 @@ import { completeRequest, invalidRequest } from '../../../actors/destinations/de
 import { destinationTypes } from '../../../actors/destinations/registry.ts';
 import { dialects } from '../../../actors/destinations/warehouse/dialects.ts';
 import type { RequestDescriptor } from '../../../actors/job.ts';
-import { transformer } from '../../support/destinations.ts';
+import { goldenMetadata, transformer } from '../../support/destinations.ts';
+import { makeDestination } from '../../support/workspace-objects.ts';
 
 /** Settings with which each type delivers something. */
 const settings: Readonly<Record<string, Record<string, unknown>>> = {
@@ -170,3 +171,33 @@ for (const { name } of destinationTypes) {
     assert.ok(delivered > 0, 'expected that something is delivered');
   });
 }
+
+test('any settings either work or say which of them does not', () => {
+  const event: EventObject = { type: 'track', event: 'Paid', userId: 'u', anonymousId: 'a', properties: { total: 1 } };
+  const odd = fc.oneof(
+    fc.jsonValue({ maxDepth: 2 }),
+    fc.constantFrom('https://example.com', 'http://[', '{{ event.userId || x }}', 'a\nb', '$.a', 'é💥', 'true', '7'),
+    fc.array(fc.dictionary(fc.constantFrom('from', 'to', 'path', 'eventName', 'eventTemplate', 'eventRegex'), words)),
+  );
+  for (const type of destinationTypes) {
+    const keys = type.settings.map(({ key }) => key);
+    const config = fc.dictionary(fc.constantFrom(...keys), odd, { maxKeys: keys.length });
+    const good = fc.constant(settings[type.name] ?? {});
+    fc.assert(
+      fc.property(good, config, (base, changes) => {
+        const given = JSON.parse(JSON.stringify({ ...base, ...changes }));
+        const compiled = type.compile(makeDestination('d', { config: given }));
+        const result = compiled.transform(event, goldenMetadata);
+        check(result);
+        if (compiled.problem === undefined) return;
+        const { problem } = compiled;
+        assert.ok(
+          keys.some((key) => problem.includes(key)),
+          `expected a key in: ${problem}`,
+        );
+        assert.deepEqual(result, { kind: 'aborted', code: 400, reason: problem });
+      }),
+      { numRuns: 100 },
+    );
+  }
+});

@@ -102,6 +102,10 @@ test('bad settings name the key, events that lack a part of the address name it'
     [{ apiUrl, auth: 'basicAuth' }, /^username is missing$/],
     [{ apiUrl, auth: 'bearerTokenAuth' }, /^bearerToken is missing$/],
     [{ apiUrl, auth: 'apiKeyAuth' }, /^apiKeyName is missing$/],
+    [
+      { apiUrl, auth: 'apiKeyAuth', apiKeyName: 'a b', apiKeyValue: 'k' },
+      /^apiKeyName, apiKeyValue or bearerToken: the header name/,
+    ],
     [{ apiUrl, propertiesMapping: [{ to: 'a', from: 'b' }] }, /^propertiesMapping: expected "a" to be a JSONPath/],
     [{ apiUrl, isBatchingEnabled: true, format: 'XML' }, /^isBatchingEnabled needs/],
     [{ apiUrl, maxBatchSize: '1000' }, /^expected maxBatchSize to be a number from 1 to 100/],

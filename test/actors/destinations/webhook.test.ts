@@ -78,8 +78,11 @@ test('settings that cannot work abort with the reason', () => {
     [{ webhookUrl: 'example.com/hook' }, 'webhookUrl is not an http or https URL'],
     [{ webhookUrl: 'ftp://example.com' }, 'webhookUrl is not an http or https URL'],
     [{ webhookUrl: 'file:///etc/passwd' }, 'webhookUrl is not an http or https URL'],
-    [{ webhookUrl: 'http://h/', headers: [{ from: 'a b', to: 'x' }] }, 'the header name "a b" is not legal'],
-    [{ webhookUrl: 'http://h/', headers: [{ from: 'a', to: 'x\ny' }] }, 'the value of the header a is not legal'],
+    [{ webhookUrl: 'http://h/', headers: [{ from: 'a b', to: 'x' }] }, 'headers: the header name "a b" is not legal'],
+    [
+      { webhookUrl: 'http://h/', headers: [{ from: 'a', to: 'x\ny' }] },
+      'headers: the value of the header a is not legal',
+    ],
     [{ webhookUrl: 'http://h/', webhookMethod: 'TRACE' }, 'webhookMethod is not one of POST, PUT, PATCH, GET, DELETE'],
   ];
   for (const [config, reason] of table) assert.deepEqual(transform(config), { kind: 'aborted', code: 400, reason });
