@@ -15,32 +15,17 @@ export function sendMessage(message: object): TransformResult {
 /** The event as it is, for who only stores it. */
 export const sendEvent: TransformResult = { kind: 'deliver', request: encoded, body: 'event' };
 
-/** Keys by which one AWS account lets another in. */
 export const awsSettings = {
   region: text('AWS region'),
-  roleBasedAuth: flag('use `iamRoleARN` instead of keys'),
-  iamRoleARN: text('role to take on', ''),
-  externalID: text('external id of that role; empty: the workspace id', ''),
-  accessKeyID: text('key; empty: the credentials of the machine', ''),
-  secretAccessKey: text('its secret', ''),
+  accessKeyID: text('key'),
+  secretAccessKey: text('its secret'),
+  roleBasedAuth: flag('roles instead of keys: not supported'),
 } as const;
 
-export interface AwsSettings {
-  readonly roleBasedAuth: boolean;
-  readonly iamRoleARN: string;
-  readonly accessKeyID: string;
-  readonly secretAccessKey: string;
-}
-
 /** What is wrong with them together. */
-export function awsProblem({
-  roleBasedAuth,
-  iamRoleARN,
-  accessKeyID,
-  secretAccessKey,
-}: AwsSettings): string | undefined {
-  if (roleBasedAuth) return iamRoleARN === '' ? 'iamRoleARN is missing' : undefined;
-  return accessKeyID !== '' && secretAccessKey === '' ? 'secretAccessKey is missing' : undefined;
+export function awsProblem({ region, roleBasedAuth }: { region: string; roleBasedAuth: boolean }): string | undefined {
+  if (!/^[a-z0-9-]+$/.test(region)) return `expected region to be one like eu-west-1, got ${JSON.stringify(region)}`;
+  return roleBasedAuth ? 'roleBasedAuth is not supported: give accessKeyID and secretAccessKey' : undefined;
 }
 
 /** Who the event is about: messages of one user stay in order where the vendor keeps order by key. */

@@ -4,7 +4,7 @@
 import { awsProblem, awsSettings, sendMessage } from './custom-message.ts';
 import { defineDestination, type Transform } from './define-destination.ts';
 import { abort } from './destination.ts';
-import { isoTimeOf } from './event-fields.ts';
+import { timeMsOf } from './event-fields.ts';
 import { text } from './settings.ts';
 
 /** Of an entry, as Amazon counts it. */
@@ -30,7 +30,8 @@ export const eventbridge = defineDestination({
     const named = resources.filter((id) => id !== '');
     return (event, metadata) => {
       const entry = {
-        Time: isoTimeOf(event, metadata),
+        // Amazon's JSON wants times in seconds.
+        Time: Math.floor(timeMsOf(event, metadata) / 1000),
         Source: source,
         Resources: named,
         DetailType: detailType,

@@ -1,7 +1,7 @@
 // S3, GCS, AZURE_BLOB, MINIO and DIGITAL_OCEAN_SPACES: events as they are, collected into files by the batch router
 // (spec/delivery.md 2.4). Their jobs are the event itself, one line of a file later.
 
-import { awsSettings, sendEvent } from './custom-message.ts';
+import { sendEvent } from './custom-message.ts';
 import { defineDestination } from './define-destination.ts';
 import type { DestinationType } from './destination.ts';
 import { flag, lines, type SettingsShape, text } from './settings.ts';
@@ -14,8 +14,11 @@ export const objectStores: readonly DestinationType[] = [
     bucketName: text('name of the bucket'),
     prefix,
     enableSSE: flag('have files encrypted by S3'),
-    ...awsSettings,
     region: text('AWS region; empty: that of the bucket', ''),
+    roleBasedAuth: flag('use `iamRoleARN` instead of keys'),
+    iamRoleARN: text('role to take on', ''),
+    accessKeyID: text('key', ''),
+    secretAccessKey: text('its secret', ''),
   }),
   store('GCS', 'Google Cloud Storage', {
     bucketName: text('name of the bucket'),

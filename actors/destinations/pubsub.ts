@@ -3,7 +3,7 @@
 
 import { eventMapping, orderKeyOf, sendMessage } from './custom-message.ts';
 import { defineDestination, type Transform } from './define-destination.ts';
-import { type EventObject, filter } from './destination.ts';
+import { type EventObject, filter, isObject } from './destination.ts';
 import { textOf, valueAt } from './event-fields.ts';
 import { lines, rows, text } from './settings.ts';
 
@@ -13,14 +13,15 @@ export const pubsub = defineDestination({
   summary: 'events as messages of topics',
   settings: {
     projectId: text('Google Cloud project'),
-    credentials: lines('key of a service account, as JSON; empty: the credentials of the machine', ''),
+    credentials: lines('key of a service account, as JSON'),
     eventToTopicMap: rows('topics by name or type of event, `*` for all', ['from', 'to']),
     eventToAttributesMap: rows(
       'parts of the event (`properties.plan`) that become attributes, by name or type of event',
       ['from', 'to'],
     ),
   },
-  prepare({ eventToTopicMap, eventToAttributesMap }): Transform | string {
+  prepare({ credentials, eventToTopicMap, eventToAttributesMap }): Transform | string {
+    if (!isServiceAccount(credentials)) return 'expected credentials to be JSON with client_email and private_key';
     if (eventToTopicMap.length === 0) return 'eventToTopicMap is missing';
     const topicOf = eventMapping(eventToTopicMap);
     return (event, _metadata, type) => {
@@ -31,6 +32,15 @@ export const pubsub = defineDestination({
     };
   },
 });
+
+function isServiceAccount(credentials: string): boolean {
+  try {
+    const account: unknown = JSON.parse(credentials);
+    return isObject(account) && typeof account.client_email === 'string' && typeof account.private_key === 'string';
+  } catch {
+    return false;
+  }
+}
 
 /** Rows for the name of the event, or, when there are none, for its type, or for all. */
 function attributesOf(

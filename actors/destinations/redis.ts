@@ -1,7 +1,7 @@
 // REDIS: what is known of a user, kept under `user:<id>`: a hash with a field per trait, or one JSON document.
 
 import { sendMessage } from './custom-message.ts';
-import { defineDestination } from './define-destination.ts';
+import { defineDestination, type Transform } from './define-destination.ts';
 import { abort, filter } from './destination.ts';
 import { textOf, traitsOf } from './event-fields.ts';
 import { flag, lines, text } from './settings.ts';
@@ -22,7 +22,8 @@ export const redis = defineDestination({
     prefix: text('before keys: `<prefix>:user:<id>`', ''),
     useJSONModule: flag('keep JSON documents (RedisJSON) instead of hashes'),
   },
-  prepare({ prefix, useJSONModule }) {
+  prepare({ prefix, useJSONModule, database }): Transform | string {
+    if (!/^\d+$/.test(database)) return `expected database to be a number, got ${JSON.stringify(database)}`;
     const before = prefix === '' ? '' : `${prefix}:`;
     return (event) => {
       const userId = textOf(event.userId);

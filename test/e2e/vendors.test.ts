@@ -28,7 +28,7 @@ function sources(destination: FakeDestination): SourceSpec[] {
   const destinations = [
     { id: 'posthog', url: '', type: 'POSTHOG', config: posthog },
     { id: 'rest', url: '', type: 'HTTP', config: rest },
-    { id: 'kafka', url: '', type: 'KAFKA', config: { hostName: 'kafka', topic: 't' } },
+    { id: 'lake', url: '', type: 'S3_DATALAKE', config: { bucketName: 'b' } },
   ];
   return [{ id: sourceId, writeKey, destinations }];
 }
@@ -102,12 +102,12 @@ test('events reach vendors in batches, in order, and what they refuse harms no o
   const of = (id: string, kind: 'aborted' | 'delivered') => ledger.count(sourceId, id, kind);
   assert.deepEqual([of('posthog', 'delivered'), of('posthog', 'aborted')], [batch.length - 1, 1]);
   assert.deepEqual([of('rest', 'delivered'), of('rest', 'aborted')], [batch.length, 0]);
-  assert.deepEqual([of('kafka', 'delivered'), of('kafka', 'aborted')], [0, batch.length]);
+  assert.deepEqual([of('lake', 'delivered'), of('lake', 'aborted')], [0, batch.length]);
   const { destinations } = (await program.json('/status')) as {
     destinations: { destinationId: string; state: string }[];
   };
   assert.deepEqual(
     destinations.map(({ destinationId, state }) => [destinationId, state]),
-    [['kafka', 'refused']],
+    [['lake', 'refused']],
   );
 });

@@ -12,6 +12,8 @@ import type { RequestDescriptor } from '../../../actors/job.ts';
 import { goldenMetadata, transformer } from '../../support/destinations.ts';
 import { makeDestination } from '../../support/workspace-objects.ts';
 
+const aws = { region: 'eu-west-1', accessKeyID: 'k', secretAccessKey: 's' };
+
 /** Settings with which each type delivers something. */
 const settings: Readonly<Record<string, Record<string, unknown>>> = {
   WEBHOOK: { webhookUrl: 'https://example.com/', headers: [{ from: 'x-user', to: '{{ event.userId || none }}' }] },
@@ -36,12 +38,13 @@ const settings: Readonly<Record<string, Record<string, unknown>>> = {
   GA4: { apiSecret: 'secret', measurementId: 'G-1' },
   CUSTOMERIO: { siteID: 'site', apiKey: 'key' },
   KAFKA: { hostName: 'kafka', topic: 'events', headers: [{ from: 'a', to: 'b' }] },
-  KINESIS: { region: 'eu-west-1', stream: 's' },
-  FIREHOSE: { region: 'eu-west-1', mapEvents: [{ from: '*', to: 's' }] },
-  EVENTBRIDGE: { region: 'eu-west-1', detailType: 'event' },
-  LAMBDA: { region: 'eu-west-1', lambda: 'f' },
+  KINESIS: { ...aws, stream: 's' },
+  FIREHOSE: { ...aws, mapEvents: [{ from: '*', to: 's' }] },
+  EVENTBRIDGE: { ...aws, detailType: 'event' },
+  LAMBDA: { ...aws, lambda: 'f' },
   GOOGLEPUBSUB: {
     projectId: 'p',
+    credentials: '{"client_email":"a","private_key":"k"}',
     eventToTopicMap: [{ from: '*', to: 't' }],
     eventToAttributesMap: [{ from: '*', to: 'properties.price' }],
   },

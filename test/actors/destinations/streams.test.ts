@@ -17,7 +17,8 @@ const track = {
   timestamp: '2026-03-01T11:59:00.000Z',
 };
 const identify = { type: 'identify', userId: 'u1', traits: { plan: 'pro', tags: ['a'], age: 7, none: null } };
-const aws = { region: 'eu-west-1' };
+const aws = { region: 'eu-west-1', accessKeyID: 'key', secretAccessKey: 'secret' };
+const credentials = '{"client_email": "a@b.c",\n"private_key": "k"}';
 
 function messageOf(type: string, config: Record<string, unknown>, event: Record<string, unknown> = track): unknown {
   const { request, body } = sentBy(transformer(type, config)(event));
@@ -84,7 +85,7 @@ test('Firehose streams are chosen by name, then type, then for all', () => {
 test('EventBridge gets an entry of PutEvents', () => {
   const config = { ...aws, detailType: 'shop-event', resourceID: 'arn:a, arn:b' };
   assert.deepEqual(messageOf('EVENTBRIDGE', config), {
-    Time: '2026-03-01T11:59:00.000Z',
+    Time: Date.parse('2026-03-01T11:59:00.000Z') / 1000,
     Source: 'rudderstack',
     Resources: ['arn:a', 'arn:b'],
     DetailType: 'shop-event',
@@ -108,6 +109,7 @@ test('Lambda is called with the event as text', () => {
 test('Pub/Sub messages have a topic and attributes by event', () => {
   const config = {
     projectId: 'p',
+    credentials,
     eventToTopicMap: [{ from: 'track', to: 't1' }],
     eventToAttributesMap: [
       { from: 'Order Paid', to: 'properties.plan' },
@@ -136,12 +138,23 @@ test('settings of streams and stores are named when they are missing', () => {
     ['KAFKA', { topic: 't' }, 'hostName is missing'],
     ['KAFKA', { hostName: 'k', topic: 't', useSASL: true }, 'username is missing'],
     ['KINESIS', { stream: 's' }, 'region is missing'],
-    ['KINESIS', { ...aws, stream: 's', roleBasedAuth: true }, 'iamRoleARN is missing'],
-    ['KINESIS', { ...aws, stream: 's', accessKeyID: 'k' }, 'secretAccessKey is missing'],
+    ['KINESIS', { ...aws, stream: 's', region: 'Mars!' }, 'expected region to be one like eu-west-1, got "Mars!"'],
+    ['KINESIS', { region: 'eu-west-1', stream: 's', accessKeyID: 'k' }, 'secretAccessKey is missing'],
+    [
+      'KINESIS',
+      { ...aws, stream: 's', roleBasedAuth: true },
+      'roleBasedAuth is not supported: give accessKeyID and secretAccessKey',
+    ],
     ['FIREHOSE', aws, 'mapEvents is missing'],
     ['EVENTBRIDGE', aws, 'detailType is missing'],
     ['LAMBDA', aws, 'lambda is missing'],
-    ['GOOGLEPUBSUB', { projectId: 'p' }, 'eventToTopicMap is missing'],
+    ['GOOGLEPUBSUB', { projectId: 'p', credentials }, 'eventToTopicMap is missing'],
+    [
+      'GOOGLEPUBSUB',
+      { projectId: 'p', credentials: 'no' },
+      'expected credentials to be JSON with client_email and private_key',
+    ],
+    ['REDIS', { address: 'r', database: 'x' }, 'expected database to be a number, got "x"'],
     ['REDIS', {}, 'address is missing'],
     ['S3', {}, 'bucketName is missing'],
     ['GCS', {}, 'bucketName is missing'],
