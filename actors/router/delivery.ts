@@ -6,6 +6,7 @@ import type { ConnectionOptions, HttpClient, OutboundOutcome, OutboundResponse }
 import type { RequestDescriptor } from '../job.ts';
 import type { DestinationConfig } from '../services/workspace.ts';
 import type { TransformerJob } from '../transformer/contract.ts';
+import type { RuleSet } from './response-rules.ts';
 import { parseRetryAfter } from './retry.ts';
 import { signatureHeaders } from './signature.ts';
 
@@ -25,6 +26,8 @@ export interface DeliveryRequest {
   traceparent: string | undefined;
   /** Secrets to sign it with (signature.ts); none: it is not signed. */
   signingKeys: readonly Buffer[];
+  /** What answers mean at this destination, for who has to know it before the router; absent: the code tells. */
+  rules?: RuleSet;
   /** Absent: connections like everybody's. */
   connection?: ConnectionOptions;
   /** For who asks the transformer about it (transformed-delivery.ts); absent when the body holds many jobs. */

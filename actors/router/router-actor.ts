@@ -9,9 +9,12 @@ import { type RouterMessage, routerKind } from './contract.ts';
 import { CustomDelivery } from './custom/custom-delivery.ts';
 import { customTypes } from './custom/custom-types.ts';
 import { createHttpDelivery, type Delivery } from './delivery.ts';
+import { OauthAccounts, OauthDelivery } from './oauth/oauth-delivery.ts';
 import { Router } from './router.ts';
 import { transformedDelivery } from './transformed-delivery.ts';
 
+/** Answers of token servers. */
+const tokenBytesMax = 64 * 1024;
 const mailboxBytesMax = 64 * 1024 * 1024;
 /** Jobs that all routers of a thread hold, also those that wait for a retry. */
 const threadBytesMax = 256 * 1024 * 1024;
@@ -43,18 +46,23 @@ export function routerDefinition(
   });
 }
 
+/** One client, and one memory of tokens, for all of a thread. */
 function httpDelivery({ settings }: Environment): (nowMs: () => number) => Delivery {
-  const { httpTimeoutMs, requestsInFlightMax } = settings.router;
-  const guard = createEgressGuard({ allow: settings.egress.allow });
-  const client = new HttpClient({
-    connectTimeoutMs: httpTimeoutMs,
-    connectionsMax: requestsInFlightMax,
-    guard,
-    proxy: settings.egress.proxy,
-  });
-  const timeoutMs = httpTimeoutMs;
+  const { httpTimeoutMs: timeoutMs, requestsInFlightMax } = settings.router;
+  const { allow, proxy } = settings.egress;
+  const guard = createEgressGuard({ allow });
+  const limits = { connectTimeoutMs: timeoutMs, connectionsMax: requestsInFlightMax };
+  const client = new HttpClient({ ...limits, guard, proxy });
+  let accounts: OauthAccounts | undefined;
   return (nowMs) => {
-    const inner = createHttpDelivery(client, { timeoutMs, nowMs });
-    return new CustomDelivery({ inner, types: customTypes, context: { guard, timeoutMs, nowMs } });
+    accounts ??= new OauthAccounts({
+      http: new HttpClient({ connectTimeoutMs: timeoutMs, responseBytesMax: tokenBytesMax, guard, proxy }),
+      controlPlaneHttp: new HttpClient({ connectTimeoutMs: timeoutMs, responseBytesMax: tokenBytesMax }),
+      controlPlane: settings.backendConfig,
+      timeoutMs,
+      nowMs,
+    });
+    const http = new OauthDelivery({ inner: createHttpDelivery(client, { timeoutMs, nowMs }), accounts });
+    return new CustomDelivery({ inner: http, types: customTypes, context: { guard, timeoutMs, nowMs } });
   };
 }

@@ -178,6 +178,7 @@ function requestOf(routed: RoutedJob, lane: JobLane): DeliveryRequest {
     idempotencyKey: idempotencyKey(job, lane.encodedId, parameters?.copy),
     traceparent: parameters?.traceparent,
     signingKeys: lane.policy.signingKeys,
+    ...(lane.policy.rules === undefined ? {} : { rules: lane.policy.rules }),
     ...(lane.policy.connection === undefined ? {} : { connection: lane.policy.connection }),
     about: routed,
   };

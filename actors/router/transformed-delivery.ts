@@ -206,7 +206,16 @@ export class TransformedDelivery implements Delivery {
         return { code, response: code < 300 ? '' : text, contentType: 'application/json', retryAfterMs: undefined };
       });
     }
-    const { poolKey, destination: configured, traceparent, signingKeys, jobs, keepsAnswer, connection } = first.request;
+    const {
+      poolKey,
+      destination: configured,
+      traceparent,
+      signingKeys,
+      jobs,
+      keepsAnswer,
+      connection,
+      rules,
+    } = first.request;
     const idempotencyKey = keyOf(members, position);
     const { request, body } = output;
     const outcome = await new Promise<DeliveryOutcome>((settle) =>
@@ -222,6 +231,7 @@ export class TransformedDelivery implements Delivery {
           traceparent,
           signingKeys,
           ...(connection === undefined ? {} : { connection }),
+          ...(rules === undefined ? {} : { rules }),
         },
         settle,
       ),

@@ -73,6 +73,7 @@ const thirdParties: readonly { package: RegExp; allowed: RegExp }[] = [
       /^actors\/(?:processor\/(?:heavy-libraries|plan-rules|plan-patterns|geo-stage)|destinations\/name-pattern)\.ts$/,
   },
   { package: /^aws4fetch$/, allowed: /^actors\/(?:object-storage|router\/custom)\// },
+  { package: /^openid-client$/, allowed: /^actors\/router\/oauth\/direct-tokens\.ts$/ },
   { package: /^zod$/, allowed: /^actors\/services\/[a-z-]+\.ts$/ },
 ];
 
