@@ -20,6 +20,8 @@ export interface SystemStats {
   mailboxDepth: number;
   mailboxBytes: number;
   asksPending: number;
+  /** Addresses whose messages wait here for the end of a move. */
+  held: number;
   askTimeouts: number;
   lateReplies: number;
   deadLetters: Partial<Record<DeadLetterReason, number>>;

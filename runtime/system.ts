@@ -248,6 +248,7 @@ export class ActorSystem {
       mailboxDepth: this.mailboxes.budget.messages,
       mailboxBytes: this.mailboxes.budget.bytes,
       asksPending: this.asks.size,
+      held: this.holds.size,
       askTimeouts: this.asks.timeouts,
       lateReplies: this.asks.lateReplies,
       deadLetters: { ...this.deadLetters.counts },

@@ -124,6 +124,8 @@ export class FramedLink implements Link {
       outboxBytes: this.#outbox.bytes,
       creditEnvelopes: this.#creditEnvelopes,
       creditBytes: this.#creditBytes,
+      owedEnvelopes: this.#owedEnvelopes,
+      owedBytes: this.#owedBytes,
     };
   }
 

@@ -36,6 +36,9 @@ export interface LinkStats {
   outboxBytes: number;
   creditEnvelopes: number;
   creditBytes: number;
+  /** Taken over and not given credit for yet: with what the other end has, and what is on the way, a whole window. */
+  owedEnvelopes: number;
+  owedBytes: number;
 }
 
 export interface Link {

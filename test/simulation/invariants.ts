@@ -1,6 +1,9 @@
 // What must hold whatever happens, stated once and checked while a simulated run goes on. Actors of the workload report
 // what they see; nothing here takes part in the run.
 
+import type { SystemStats } from '../../runtime/index.ts';
+import type { LinkStats } from '../../transport/index.ts';
+
 export interface Job {
   /** Place in the order of commits. */
   jobId: number;
@@ -10,6 +13,17 @@ export interface Job {
   /** 1, 2, 3 … for each user, in the order the client was told they are kept. */
   sequence: number;
 }
+
+/** One direction of a link, seen from both of its ends. */
+export interface LinkEnd {
+  name: string;
+  near: LinkStats;
+  far: LinkStats;
+}
+
+/** Small, so that links are full now and then. */
+export const windowEnvelopes = 64;
+export const windowBytes = 64 * 1024;
 
 export class Invariants {
   readonly violations: string[] = [];
@@ -86,6 +100,33 @@ export class Invariants {
   isRecovered(): boolean {
     for (const itemId of this.accepted.keys()) if (!this.done.has(itemId)) return false;
     return true;
+  }
+
+  /** Amid life, when nobody waits and nothing is on the way: every link has its whole window back, and holds nothing. */
+  checkLinks(ends: readonly LinkEnd[]): void {
+    for (const { name, near, far } of ends) {
+      const envelopes = near.creditEnvelopes + far.owedEnvelopes;
+      const bytes = near.creditBytes + far.owedBytes;
+      if (envelopes !== windowEnvelopes || bytes !== windowBytes) {
+        this.violate(`credit: link ${name} has ${envelopes} envelopes and ${bytes} bytes of its window left`);
+      }
+      if (near.outboxEnvelopes + near.outboxBytes > 0) {
+        this.violate(`stuck link: ${name} keeps ${near.outboxEnvelopes} envelopes, ${near.outboxBytes} bytes`);
+      }
+    }
+  }
+
+  /** The same moment: no move is under way, so nobody's messages wait for its end. */
+  checkHolds({ threadId, held }: SystemStats): void {
+    if (held > 0) this.violate(`stuck hold: thread ${threadId} still keeps the messages of ${held} actors`);
+  }
+
+  /** After the drain: nothing is left that somebody waits for, or that takes room. */
+  checkStopped({ threadId, asksPending, mailboxBytes, mailboxDepth }: SystemStats): void {
+    if (asksPending > 0) this.violate(`drain: thread ${threadId} has ${asksPending} asks nobody will answer`);
+    if (mailboxBytes + mailboxDepth > 0) {
+      this.violate(`drain: thread ${threadId} keeps ${mailboxDepth} messages, ${mailboxBytes} bytes`);
+    }
   }
 
   /** When nothing moves any more. `lostLetters`: dead letters of talkers that no listener saw; only exact without kills. */

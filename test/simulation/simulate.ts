@@ -26,6 +26,7 @@ const partitions = 4;
 const talks = 40;
 const busyMs = 2000;
 const recoverMs = 120_000;
+const restMs = 10_000;
 
 export async function runSimulation(seed: number): Promise<SimulationResult> {
   const draw = seededRandom(seed ^ 0x5eed);
@@ -58,6 +59,13 @@ export async function runSimulation(seed: number): Promise<SimulationResult> {
     await world.runUntil(() => world.clock.monotonicMs() >= busyMs, busyMs);
     world.faults = noFaults;
     await world.runUntil(() => world.isWhole && client.isDone && invariants.isRecovered(), busyMs + recoverMs);
+    await world.runUntil(() => world.isAtRest, busyMs + recoverMs + restMs);
+    if (world.isAtRest) {
+      invariants.checkLinks(world.linkEnds());
+      for (const { system } of world.threads) invariants.checkHolds(system.stats());
+    } else invariants.violations.push('rest: something never ended while nothing was wrong any more');
+    // Some seeds go on moving actors while they stop, and all have asks under way: the client never pauses.
+    if (draw.next() < 0.3) world.faults = { ...noFaults, move: 0.1, frameDelay: 0.2 };
     const drained = Promise.all(world.threads.map((thread) => thread.system.drain(5000)));
     let isDrained = false;
     void drained.then(() => {
@@ -66,7 +74,10 @@ export async function runSimulation(seed: number): Promise<SimulationResult> {
     client.stop();
     await world.runUntil(() => isDrained, busyMs + recoverMs * 2);
     if (!isDrained) invariants.violations.push('drain: it never ended');
+    world.faults = noFaults;
     await world.runUntil(() => false, world.clock.monotonicMs() + 2000);
+    if (world.isMoving) invariants.violations.push('drain: a move never ended');
+    for (const { system } of world.threads) invariants.checkStopped(system.stats());
     invariants.checkEnd({ lostLetters, hadKills: world.kills > 0, acceptedMin: items });
   } finally {
     unsubscribe(deadLetterChannel, onLetter);

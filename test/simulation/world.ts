@@ -17,6 +17,7 @@ import {
 } from '../../runtime/index.ts';
 import { type MoveParticipant, Mover } from '../../runtime/move.ts';
 import { createMemoryLinks, type Link } from '../../transport/index.ts';
+import { type LinkEnd, windowBytes, windowEnvelopes } from './invariants.ts';
 
 /** Probabilities per step, but for the last three: per frame, per message and per commit. */
 export interface Faults {
@@ -98,7 +99,7 @@ export class World {
   private readonly recent: string[] = [];
   private readonly wires = new Map<string, Wire>();
   private readonly options: WorldOptions;
-  private isMoving = false;
+  isMoving = false;
   private readonly mover: Mover;
 
   constructor(options: WorldOptions) {
@@ -144,6 +145,24 @@ export class World {
 
   get isWhole(): boolean {
     return this.threads.every((thread) => thread.isAlive);
+  }
+
+  /** Nothing is under way between threads, and nobody waits for an answer. */
+  get isAtRest(): boolean {
+    if (!this.isWhole || this.isMoving) return false;
+    for (const { frames } of this.wires.values()) if (frames.length > 0) return false;
+    return this.threads.every(({ system, tasks }) => tasks.length === 0 && system.stats().asksPending === 0);
+  }
+
+  linkEnds(): LinkEnd[] {
+    const ends: LinkEnd[] = [];
+    for (const { threadId, links } of this.threads) {
+      for (const [peer, link] of links) {
+        const far = this.threadOf(peer).links.get(threadId);
+        if (far !== undefined) ends.push({ name: wireName(threadId, peer), near: link.stats(), far: far.stats() });
+      }
+    }
+    return ends;
   }
 
   happens(probability: number): boolean {
@@ -240,7 +259,7 @@ export class World {
       const [near, far] = createMemoryLinks({
         threads: [thread.threadId, peer.threadId],
         schedule: (deliver, { from }) => this.post(wires.get(from), deliver),
-        link: { windowEnvelopes: 64, windowBytes: 64 * 1024, frameBytesMax: 4 * 1024 },
+        link: { windowEnvelopes, windowBytes, frameBytesMax: 4 * 1024 },
       });
       thread.links.set(peer.threadId, near);
       peer.links.set(thread.threadId, far);
