@@ -1,9 +1,10 @@
 // What every actor definition of the product is built with: one per thread, made in thread.ts from the data main sent.
 
-import type { Telemetry } from '../runtime/index.ts';
+import type { ActorRef, Telemetry } from '../runtime/index.ts';
 import type { PostgresAddress } from '../transport/index.ts';
 import type { Settings } from './config.ts';
 import type { ControlsHolder } from './controls/contract.ts';
+import type { ProcessMessage } from './process-actor.ts';
 import type { Enrichers } from './processor/contract.ts';
 import type { TapFactory } from './processor/stage.ts';
 import type { DeliveryObserver } from './reporting/contract.ts';
@@ -14,6 +15,8 @@ import type { LimitShare } from './storage/partition-session.ts';
 export interface ThreadObservers {
   readonly deliveries: DeliveryObserver;
   readonly taps: readonly TapFactory[];
+  /** How to reach the process; an actor of the thread gives it, because only actors send. */
+  attach(process: ActorRef<ProcessMessage>): void;
 }
 
 export interface Environment {

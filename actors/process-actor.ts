@@ -2,6 +2,7 @@
 
 import { type ActorDefinition, defineActor } from '../runtime/index.ts';
 import type { ArchiveTold } from './archival/contract.ts';
+import type { LiveTold } from './debugger/contract.ts';
 
 export const processKind = 'process';
 /** There is one per process. */
@@ -16,11 +17,12 @@ export interface DestinationFound {
 }
 
 /** What other threads tell; the rest of it is the contracts' of those who tell. */
-export type ProcessMessage = DestinationFound | ArchiveTold;
+export type ProcessMessage = DestinationFound | ArchiveTold | LiveTold;
 
 export interface ProcessHandlers {
   onDestinationFound(found: DestinationFound): void;
   onArchiveTold?(told: ArchiveTold): void;
+  onLiveTold?(told: LiveTold): void;
 }
 
 export function processDefinition(handlers: ProcessHandlers): ActorDefinition<ProcessMessage> {
@@ -32,7 +34,8 @@ export function processDefinition(handlers: ProcessHandlers): ActorDefinition<Pr
     create: () => ({
       onMessage(message) {
         if (message.kind === 'destinationFound') handlers.onDestinationFound(message);
-        else handlers.onArchiveTold?.(message);
+        else if (message.kind === 'archiveTold') handlers.onArchiveTold?.(message);
+        else handlers.onLiveTold?.(message);
       },
     }),
   });

@@ -3,10 +3,13 @@
 // source it does nothing.
 
 import { randomUUID } from 'node:crypto';
-import type { Seams } from '../runtime/index.ts';
+import type { ActorLog, Seams } from '../runtime/index.ts';
 import type { Postgres } from '../transport/index.ts';
 import type { AdminRoute } from './admin/contract.ts';
 import type { Settings } from './config.ts';
+import { type LiveTold, watchedTopic } from './debugger/contract.ts';
+import { DebugUpload } from './debugger/debug-upload.ts';
+import { LiveHub } from './debugger/live-hub.ts';
 import { minuteOf } from './observations/contract.ts';
 import { ObservationLog } from './observations/observation-log.ts';
 import { ObservedSources } from './observations/observing.ts';
@@ -15,6 +18,7 @@ import { ReportSender } from './reporting/report-sender.ts';
 import { EventSchemas } from './schemas/event-schemas.ts';
 import { forwardSchemas, httpSchemaSink } from './schemas/schema-forwarder.ts';
 import { schemaRoutes } from './schemas/schema-routes.ts';
+import { controlPlaneName } from './services/control-plane.ts';
 import { PollLoop } from './services/poll-loop.ts';
 import { ServiceClient } from './services/service-client.ts';
 import type { ServiceHealth, Services } from './services/service-health.ts';
@@ -30,11 +34,16 @@ export interface ObserversParts {
   workspace: WorkspaceHolder;
   /** Names this machine in reports. */
   instanceId: string;
+  log: ActorLog;
   seams: Seams;
 }
 
 export interface Observers {
   routes: AdminRoute[];
+  /** What threads saw of what is watched. */
+  offer(told: LiveTold): void;
+  /** From now on threads are told what is watched. */
+  follow(broadcast: (topic: string, value: unknown) => Promise<void>): void;
   close(): Promise<void>;
 }
 
@@ -58,6 +67,7 @@ export function startObservers(parts: ObserversParts): Observers {
   const { keysMax, schemasMax } = settings.eventSchemas;
   const schemas = new EventSchemas({ log, keysMax, schemasMax });
   const senders = createSenders(parts, { log, users, schemas });
+  const live = startDebugger(parts);
   let rounds = 0;
   let idleRounds = 0;
   const gathering = loopOf(parts, 'observations', gatherMs, async (health) => {
@@ -77,9 +87,19 @@ export function startObservers(parts: ObserversParts): Observers {
     health().succeeded();
   });
   return {
-    routes: [...reportRoutes({ postgres, nowMs }), ...usersRoutes(users, nowMs), ...schemaRoutes(schemas)],
+    routes: [
+      ...reportRoutes({ postgres, nowMs }),
+      ...usersRoutes(users, nowMs),
+      ...schemaRoutes(schemas),
+      ...live.hub.routes(workspace),
+    ],
+    offer: (told) => live.hub.offer(told),
+    follow: (broadcast) =>
+      // A thread that did not take it gets it when it is replaced; nothing depends on it.
+      live.hub.follow((watched) => void broadcast(watchedTopic, watched).catch(() => undefined)),
     close: async () => {
       await gathering.close();
+      await live.close();
       await senders.close();
     },
   };
@@ -125,6 +145,24 @@ function createSenders(parts: ObserversParts, { log, users, schemas }: Told): { 
   return {
     close: async () => {
       for (const one of open) await one.close();
+    },
+  };
+}
+
+/** The upload only where there is a control plane to show it. */
+function startDebugger({ settings, workspace, seams, log }: ObserversParts): { hub: LiveHub; close(): Promise<void> } {
+  const { clock } = seams;
+  const hub = new LiveHub(clock);
+  const { url, token } = settings.backendConfig;
+  if (url === '') return { hub, close: () => Promise.resolve(hub.close()) };
+  const client = new ServiceClient({ name: controlPlaneName, answerBytesMax, connectionsMax: 1 });
+  const upload = new DebugUpload({ hub, workspace, client, url, token, clock, log });
+  return {
+    hub,
+    close: async () => {
+      hub.close();
+      await upload.close();
+      await client.close();
     },
   };
 }

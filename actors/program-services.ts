@@ -118,6 +118,7 @@ export class ProgramServices {
       postgres,
       workspace: this.holder,
       instanceId: hostname(),
+      log,
       seams,
     });
     const health = this.#services.begin('controls');
@@ -132,6 +133,7 @@ export class ProgramServices {
     // A version that came in between is newer than what the threads were started with.
     if (this.config !== undefined) await this.#broadcast.send(this.config.current, undefined);
     await this.#controls?.follow(send);
+    this.#observers?.follow((topic, value) => runtime.broadcast(topic, value));
     this.#runtime = runtime;
     this.#startSandboxes(this.holder.current.snapshot.sources);
   }

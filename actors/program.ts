@@ -233,6 +233,7 @@ class RunningProgram implements Program {
   #processHandlers(): ProcessHandlers {
     return {
       onDestinationFound: (found) => this.#destinations.note(found, this.#seams.clock.nowMs()),
+      onLiveTold: (told) => this.#services.observers.offer(told),
       onArchiveTold: (told) => this.#archives.note(told, this.#seams.clock.nowMs()),
     };
   }

@@ -9,13 +9,14 @@ import {
   type ThreadTracing,
 } from '../runtime/index.ts';
 import { type Controls, ControlsHolder, controlsTopic } from './controls/contract.ts';
+import { type Watched, watchedTopic } from './debugger/contract.ts';
 import { definitionsFor } from './definitions.ts';
 import { memoryLimit } from './memory-watch.ts';
 import { loadEnrichers } from './processor/enrichers.ts';
 import { WorkspaceHolder, type WorkspaceMessage, workspaceTopic } from './services/workspace.ts';
 import { AdaptiveLimit } from './storage/adaptive-limit.ts';
 import type { ThreadData } from './thread-data.ts';
-import { threadObservers } from './thread-observers.ts';
+import { threadObservers, type WatchingObservers } from './thread-observers.ts';
 
 const workspace = new WorkspaceHolder();
 const controls = new ControlsHolder();
@@ -25,6 +26,8 @@ let lastLoad = performance.eventLoopUtilization();
 /** Spans that a dead collector does not take are given up after this long. */
 const flushMs = 2_000;
 const memoryLookMs = 1_000;
+
+let observers: WatchingObservers | undefined;
 
 runThread({
   async definitions(data, thread) {
@@ -39,7 +42,7 @@ runThread({
     workspace.publish(first);
     controls.publish(decided);
     const telemetry = { metrics, tracing };
-    const observers = threadObservers(workspace, settings);
+    observers = threadObservers(workspace, settings, () => Date.now());
     const environment = { settings, workspace, controls, postgres, instanceId, telemetry, observers };
     if (thread.role !== 'actors') return definitionsFor(thread.role, environment);
     const memory = settings.threads.adaptiveLimit ? watchMemory() : undefined;
@@ -49,6 +52,7 @@ runThread({
   tracing: () => tracing,
   onBroadcast(topic, value) {
     if (topic === workspaceTopic) workspace.take(value as WorkspaceMessage);
+    if (topic === watchedTopic) observers?.watch(value as Watched);
     if (topic === controlsTopic) controls.publish(value as Controls);
   },
   collect() {

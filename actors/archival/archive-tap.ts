@@ -1,5 +1,6 @@
 // Keeps a source's events for its archive: each goes into the queue `arc` with the commit that ends it, as it was
-// received. Only of sources whose workspace wants it; what belongs to a job run, and what was sent twice, is not kept.
+// received. Only of sources whose workspace wants it; what belongs to a job run, and what was sent or is tried twice, is
+// not kept.
 
 import type { GatewayParameters } from '../job.ts';
 import { type ObservingSettings, observingOf } from '../observations/observing.ts';
@@ -19,11 +20,13 @@ export function archiveTap(settings: ObservingSettings): TapFactory {
     };
     const tap: Tap = {
       processed({ inHand }, commit) {
-        if (inHand.parameters.source_job_run_id === undefined) keep(inHand.handed, commit);
+        const { source_job_run_id: run, retry } = inHand.parameters;
+        if (run === undefined && retry === undefined) keep(inHand.handed, commit);
       },
       ended(handed, inHand, { kind, stage }, commit) {
-        const isOfRun = inHand?.parameters.source_job_run_id !== undefined;
-        if (kind !== 'deduplicated' && stage !== 'preprocess' && !isOfRun) keep(handed, commit);
+        const { source_job_run_id: run, retry } = inHand?.parameters ?? {};
+        const isFirst = run === undefined && retry === undefined;
+        if (kind !== 'deduplicated' && stage !== 'preprocess' && isFirst) keep(handed, commit);
       },
     };
     return tap;

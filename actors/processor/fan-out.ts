@@ -31,7 +31,8 @@ export function fanOut(
   const { parameters, plan, event } = inHand;
   const run = parameters.source_job_run_id === undefined ? undefined : runOf(inHand);
   const suffix = parametersSuffix(event, parameters, run, traceparent);
-  const outcome: Outcome = { inHand, run, routed: [], filtered: [], aborted: [] };
+  const transformed = answers?.get(inHand.handed);
+  const outcome: Outcome = { inHand, run, transformed, routed: [], filtered: [], aborted: [] };
   const { destination_id: only, retry } = parameters;
   for (const route of plan.routes) {
     // Reverse ETL means one destination: for the others the event does not exist.

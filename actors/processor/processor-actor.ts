@@ -3,6 +3,7 @@
 import { type ActorDefinition, defineActor } from '../../runtime/index.ts';
 import { destinationTypeLabel } from '../destinations/registry.ts';
 import type { Environment } from '../environment.ts';
+import { processKey, processKind } from '../process-actor.ts';
 import type { LedgerDelta } from '../storage/contract.ts';
 import { BytesBudget } from '../storage/partition-session.ts';
 import { type ProcessorMessage, processorKind } from './contract.ts';
@@ -43,6 +44,7 @@ export function processorDefinition(environment: Environment): ActorDefinition<P
     remedy: 'split its partition with processor.shards, or choose a finer processor.isolation',
     mailbox: { bytesMax: mailboxBytesMax },
     create(context) {
+      environment.observers?.attach(context.ref(processKind, processKey));
       const processor = new Processor(context, environment, shared);
       return {
         onStart: () => processor.open(),

@@ -7,6 +7,7 @@ import type { ObservationCollector } from '../observations/contract.ts';
 import type { SourceConfig } from '../services/workspace.ts';
 import type { JobRunOfEvent } from '../storage/ledger-tally.ts';
 import type { HandedJob } from '../storage/partition-session.ts';
+import type { TransformOutcome } from '../transformations/contract.ts';
 import { encodeEvent } from './event-text.ts';
 import type { Route } from './routes.ts';
 import { fixTimestamps, type TimeChanges } from './timestamps.ts';
@@ -124,6 +125,8 @@ export interface Outcome {
   readonly inHand: EventInHand;
   /** The job run it belongs to, which nearly no event does. */
   readonly run: JobRunOfEvent | undefined;
+  /** What customers' code made of it, by destination; absent where none has any. */
+  readonly transformed: ReadonlyMap<string, TransformOutcome> | undefined;
   readonly routed: RoutedJob[];
   readonly filtered: DestinationEnding[];
   readonly aborted: DestinationEnding[];

@@ -87,5 +87,5 @@ export interface DeliveredJob {
 export interface DeliveryObserver {
   /** False for nearly everybody: then nothing of a job has to be looked at. */
   readonly isWanted: boolean;
-  observe(jobs: Iterable<DeliveredJob>): Observation[];
+  observe(jobs: readonly DeliveredJob[]): Observation[];
 }

@@ -32,7 +32,7 @@ export class DeliveryReports implements DeliveryObserver {
     return this.#sources.isAny(this.#workspace.current);
   }
 
-  observe(jobs: Iterable<DeliveredJob>): Observation[] {
+  observe(jobs: readonly DeliveredJob[]): Observation[] {
     const index = this.#workspace.current;
     if (index !== this.#index || this.#places.size > placesMax) this.#places.clear();
     this.#index = index;

@@ -3,6 +3,7 @@
 import { type ActorDefinition, defineActor } from '../../runtime/index.ts';
 import { createEgressGuard, HttpClient } from '../../transport/index.ts';
 import type { Environment } from '../environment.ts';
+import { processKey, processKind } from '../process-actor.ts';
 import { BytesBudget } from '../storage/partition-session.ts';
 import { BreakerMemory } from './breaker.ts';
 import { type RouterMessage, routerKind } from './contract.ts';
@@ -35,6 +36,7 @@ export function routerDefinition(
     mailbox: { bytesMax: mailboxBytesMax },
     create(context) {
       const inner = deliveryFor(() => context.clock.nowMs());
+      environment.observers?.attach(context.ref(processKind, processKey));
       const delivery = transformed?.(inner, context) ?? inner;
       const router = new Router(context, environment, { delivery, budget, breakers });
       return {

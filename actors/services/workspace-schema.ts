@@ -197,6 +197,7 @@ function transformationOf({
     versionId: versionId ?? hash,
     language: (language ?? 'javascript').toLowerCase(),
     ...(code === undefined ? {} : { code }),
+    ...(config.eventTransform === true ? { isDebugged: true as const } : {}),
   };
 }
 

@@ -11,6 +11,8 @@ export interface TransformationConfig {
   language: string;
   /** Undefined: the control plane has it, by version. */
   code?: string;
+  /** What it does is shown in the control plane. */
+  isDebugged?: true;
 }
 
 /** What the code of transformations may use; the same for all of a workspace. */

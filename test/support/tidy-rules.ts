@@ -45,6 +45,7 @@ const sharedActorFiles = new Set([
 const shownFiles = [
   '[a-z-]+/contract',
   'destinations/(?:destination|registry|batch|array-batch)',
+  'gateway/live-events',
   'object-storage/open-storage',
   'observations/(?:event-names|observing|observation-log)',
   'processor/stage',
