@@ -126,7 +126,7 @@ export interface Outcome {
   /** The job run it belongs to, which nearly no event does. */
   readonly run: JobRunOfEvent | undefined;
   /** What customers' code made of it, by destination; absent where none has any. */
-  readonly transformed: ReadonlyMap<string, TransformOutcome> | undefined;
+  readonly transformed?: ReadonlyMap<string, TransformOutcome> | undefined;
   readonly routed: RoutedJob[];
   readonly filtered: DestinationEnding[];
   readonly aborted: DestinationEnding[];
