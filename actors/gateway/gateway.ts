@@ -11,6 +11,7 @@ import type { StorageMessage } from '../storage/contract.ts';
 import { Admission } from './admission.ts';
 import { type Answer, answers, jsonAnswer } from './answers.ts';
 import { WriteKeyAuth } from './auth.ts';
+import { BatchThrottle } from './batch-throttle.ts';
 import { ClientAddresses } from './client-address.ts';
 import { EventRows } from './event-rows.ts';
 import { Gunzipper } from './gunzip.ts';
@@ -130,6 +131,11 @@ function createAdmission(options: GatewayOptions): Admission {
   });
 }
 
+function createBatchThrottle({ settings, seams }: GatewayOptions): BatchThrottle {
+  const { internalBatchEventsMax: events, internalBatchWindowMs: windowMs } = settings.gateway;
+  return new BatchThrottle({ events, windowMs }, seams.clock);
+}
+
 function createParts(options: GatewayOptions): Parts {
   const { settings, workspace, telemetry, seams, log } = options;
   const { clock } = seams;
@@ -185,6 +191,7 @@ function createParts(options: GatewayOptions): Parts {
       isWorkspaceFull: (id) => options.isWorkspaceFull(id),
       messages: new InternalMessages(scanLimits),
     },
+    batchThrottle: createBatchThrottle(options),
     adminToken: settings.admin.token,
     requiresDestinationId: settings.gateway.requireDestinationIdHeader,
     health: () => health(options),

@@ -7,6 +7,7 @@ import { credentialsOf, isSecret } from '../admin/contract.ts';
 import type { SourceConfig, WorkspaceHolder } from '../services/workspace.ts';
 import { type Answer, answers, textAnswer } from './answers.ts';
 import { type AuthOutcome, readWriteKey, type WriteKeyAuth } from './auth.ts';
+import type { BatchThrottle } from './batch-throttle.ts';
 import { runIdText } from './event-text.ts';
 import type { AnswerWith, Feed, Ingest } from './ingest.ts';
 import { type InternalBatchOptions, storeInternalBatch } from './internal-batch.ts';
@@ -21,6 +22,7 @@ export interface OtherRoutesOptions {
   auth: WriteKeyAuth;
   ingest: Ingest;
   internalBatch: InternalBatchOptions;
+  batchThrottle: BatchThrottle;
   webhook: WebhookRoute;
   jobRuns: JobRuns;
   workspace: WorkspaceHolder;
@@ -69,9 +71,7 @@ export class OtherRoutes {
         this.#options.webhook.accept(request, answerWith);
         return;
       case 'internalBatch':
-        this.#options.ingest.readBody(request, answerWith, (body) =>
-          storeInternalBatch(this.#options.internalBatch, body, answerWith),
-        );
+        this.#serveInternalBatch(request, answerWith);
         return;
       case 'sourceConfig':
         this.#serveSourceConfig(request, answerWith);
@@ -122,6 +122,13 @@ export class OtherRoutes {
       default:
         answerWith(answers.unknownRoute);
     }
+  }
+
+  #serveInternalBatch(request: HttpRequest, answerWith: AnswerWith): void {
+    const { ingest, internalBatch, batchThrottle } = this.#options;
+    const refusal = batchThrottle.refuse(request.header('x-batch-size'));
+    if (refusal !== undefined) answerWith(refusal);
+    else ingest.readBody(request, answerWith, (body) => storeInternalBatch(internalBatch, body, answerWith));
   }
 
   /** Sources of our own services are named by their id. */

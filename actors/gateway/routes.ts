@@ -15,6 +15,7 @@ export const requestHeaderNames: readonly string[] = [
   'access-control-request-headers',
   'x-rudder-source-id',
   'x-rudder-destination-id',
+  'x-batch-size',
 ];
 
 /** Answers a request of one of the rarer routes; called once. */

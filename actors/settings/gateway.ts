@@ -99,6 +99,13 @@ export const gatewaySettings = {
     default: false,
     doc: 'Refuse /internal/v1/retl without X-Rudder-Destination-Id',
   }),
+  internalBatchEventsMax: integer({
+    default: 0,
+    min: 0,
+    max: 1_000_000_000,
+    doc: 'Events that /internal/v1/batch takes per internalBatchWindowMs, as X-Batch-Size tells them; beyond: 429. 0: no limit',
+  }),
+  internalBatchWindowMs: integer({ default: 1_000, min: 1, max: 3_600_000, doc: 'Window of internalBatchEventsMax' }),
   allowEventsWithoutIdentity: boolean({ default: false, doc: 'Accept events with neither userId nor anonymousId' }),
 };
 

@@ -133,6 +133,20 @@ test('as long as nobody knows who is suppressed everybody is told to come back',
   assert.equal(storage.commits.length, 0);
 });
 
+test('another gateway is limited by the sizes it tells, before anything is read', async (t) => {
+  const limit = { 'gateway.internalBatchEventsMax': '10', 'gateway.internalBatchWindowMs': '60000' };
+  const { send, storage } = await setup(t, 'node', { flags: { ...flags, ...limit } });
+  const sized = (size: string, body: string) => ({ body, headers: { ...bearer, 'X-Batch-Size': size } });
+  assert.equal((await send('/internal/v1/batch', sized('8', internalBatch('a')))).status, 200);
+  const refused = await send('/internal/v1/batch', sized('3', 'not even JSON'));
+  assert.deepEqual([refused.status, refused.body], [429, 'max requests limit reached\n']);
+  assert.deepEqual([refused.headers['retry-after'], refused.headers['x-ratelimit-remaining']], ['6', '2']);
+  for (const size of ['', 'many', '-1']) {
+    assert.equal((await send('/internal/v1/batch', sized(size, internalBatch('a')))).status, 200, size);
+  }
+  assert.equal(storage.stored.length, 4);
+});
+
 test('a job run is not limited where its sender has shown the token, and nowhere else', async (t) => {
   const limits = { defaultSourceLimit: { events: 1, windowMs: 60_000 }, defaultWorkspaceLimit: undefined };
   const gate = new EventGate({ suppressedUsers: undefined, rateLimiter: new RateLimiter({ ...limits, ...parts }) });
