@@ -46,6 +46,11 @@ export type CommandLine =
   | ({ command: 'doctor'; json: boolean } & SettingsParameters)
   | ({ command: 'ledger' } & LedgerParameters & SettingsParameters)
   | ({ command: 'job'; messageId: string; json: boolean } & SettingsParameters)
+  | ({
+      command: 'dead-letters';
+      action: 'list' | 'export' | 'retry';
+      filter: Record<string, string>;
+    } & SettingsParameters)
   | ({ command: 'transform' } & TransformParameters & SettingsParameters)
   | ({ command: 'migrate'; to: number | undefined; status: boolean } & SettingsParameters)
   | { command: 'config-docs'; write: boolean }
@@ -60,6 +65,7 @@ Usage:
   sluice doctor [--json]
   sluice ledger [--since TIME] [--source ID] [--by-minute] [--json]
   sluice job MESSAGE_ID [--json]
+  sluice dead-letters list|export|retry [--destination ID] [--source ID] [--code N] [--since TIME]
   sluice migrate [--to VERSION] [--status]
   sluice transform test FILE --event EVENT.json [--libraries FOLDER] [--credentials FILE] [--json]
   sluice config-docs [--write]
@@ -71,11 +77,12 @@ Commands:
   doctor        look at everything a start needs and say what to mend; 1 when something must be mended
   ledger        show that what came in is what went out or waits; 1 when it is not
   job           where an event is: every step and attempt of its way; 1 when nothing of it is kept
+  dead-letters  list, export or try again what was given up, of the program that runs at admin.host and admin.port
   migrate       bring the database to the newest version, or to VERSION, also an older one; --status lists them
   transform     test: run the code of FILE over an event, or a list of them, and show what comes out; 1 when one fails
   config-docs   print the table of all settings; --write puts it into README.md
 
-doctor, ledger, job, migrate and transform take --config and settings like start. TIME is ISO 8601 (2026-01-31T10:00Z) or an age: 90m,
+doctor, ledger, job, dead-letters, migrate and transform take --config and settings like start. TIME is ISO 8601 (2026-01-31T10:00Z) or an age: 90m,
 24h, 7d.
 
 Settings come from ./sluice.yaml (or --config FILE, or SLUICE_CONFIG), then the environment
@@ -101,6 +108,14 @@ export function parseCommandLine(parameters: readonly string[], nowMs: number): 
       if (messageId === '' || messageId.startsWith('--')) return unusable('expected a message id after job');
       const parsed = withOwnOptions(command, others, nowMs);
       return parsed.command === 'job' ? { ...parsed, messageId } : parsed;
+    }
+    case 'dead-letters': {
+      const [action, ...others] = rest;
+      if (action !== 'list' && action !== 'export' && action !== 'retry') {
+        return unusable('expected list, export or retry after dead-letters');
+      }
+      const parsed = withOwnOptions(command, others, nowMs);
+      return parsed.command === 'dead-letters' ? { ...parsed, action } : parsed;
     }
     case 'transform': {
       const [action, codePath = '', ...others] = rest;
@@ -129,7 +144,15 @@ export function parseCommandLine(parameters: readonly string[], nowMs: number): 
   }
 }
 
-type SettingsCommand = 'start' | 'check-config' | 'doctor' | 'ledger' | 'job' | 'migrate' | 'transform';
+type SettingsCommand =
+  | 'start'
+  | 'check-config'
+  | 'doctor'
+  | 'ledger'
+  | 'job'
+  | 'dead-letters'
+  | 'migrate'
+  | 'transform';
 
 /** Options that are the command's own, and whether a value follows; everything else is a setting. */
 const ownOptions: Readonly<Record<SettingsCommand, Readonly<Record<string, 'switch' | 'value'>>>> = {
@@ -138,6 +161,7 @@ const ownOptions: Readonly<Record<SettingsCommand, Readonly<Record<string, 'swit
   doctor: { json: 'switch' },
   ledger: { json: 'switch', 'by-minute': 'switch', since: 'value', source: 'value' },
   job: { json: 'switch' },
+  'dead-letters': { destination: 'value', source: 'value', code: 'value', since: 'value' },
   migrate: { status: 'switch', to: 'value' },
   transform: { event: 'value', libraries: 'value', credentials: 'value', json: 'switch' },
 };
@@ -169,6 +193,8 @@ const valueNames: Readonly<Record<string, string>> = {
   config: 'a file',
   since: 'a time',
   source: 'the id of a source',
+  destination: 'the id of a destination',
+  code: 'a number',
   to: 'a version',
   event: 'a file',
   libraries: 'a folder',
@@ -186,6 +212,16 @@ function commandOf(
       return { command, json: given.has('json'), ...settings };
     case 'job':
       return { command, messageId: '', json: given.has('json'), ...settings };
+    case 'dead-letters': {
+      const { destination: destinationId, source: sourceId, code, since } = Object.fromEntries(given);
+      const sinceMinute = since === undefined ? undefined : readSinceMinute(since, nowMs);
+      if (Number.isNaN(sinceMinute))
+        return unusable(`expected --since as ISO 8601 or an age, got ${JSON.stringify(since)}`);
+      const from = sinceMinute === undefined ? undefined : new Date(sinceMinute * 60_000).toISOString();
+      const entries = Object.entries({ destinationId, sourceId, code, since: from });
+      const filter = Object.fromEntries(entries.filter((entry): entry is [string, string] => entry[1] !== undefined));
+      return { command, action: 'list', filter, ...settings };
+    }
     case 'ledger': {
       const since = given.get('since');
       const sinceMinute = since === undefined ? undefined : readSinceMinute(since, nowMs);

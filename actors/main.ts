@@ -13,6 +13,7 @@ import { type CommandDatabase, type CommandDatabaseOptions, withCommandDatabase 
 import type { Settings } from './config.ts';
 import { configTable, withTables } from './config-docs.ts';
 import { readSettings, type SettingsRequest } from './config-file.ts';
+import { type DeadLetterParameters, runDeadLetterCommand } from './dead-letter-command.ts';
 import { runDoctorCommand } from './doctor-command.ts';
 import { runJobCommand } from './job-command.ts';
 import { runLedgerCommand } from './ledger-command.ts';
@@ -72,6 +73,8 @@ async function main(parameters: readonly string[]): Promise<number> {
         process.stdout.write(out);
         return exitCode;
       });
+    case 'dead-letters':
+      return deadLetters(requestOf(commandLine), commandLine);
     case 'transform':
       return transform(requestOf(commandLine), commandLine);
     case 'migrate':
@@ -131,6 +134,24 @@ async function doctor(request: SettingsRequest, json: boolean): Promise<number> 
     });
     process.stdout.write(out);
     return exitCode;
+  } finally {
+    clearInterval(alive);
+  }
+}
+
+async function deadLetters(request: SettingsRequest, parameters: DeadLetterParameters): Promise<number> {
+  const read = readSettings(request);
+  if (!read.ok) {
+    process.stderr.write(formatConfigFaults(read.faults));
+    return exitCodes.badConfig;
+  }
+  const alive = setInterval(() => undefined, 60_000);
+  try {
+    const { exitCode, out } = await runDeadLetterCommand(parameters, read.settings);
+    process.stdout.write(out);
+    return exitCode;
+  } catch (error) {
+    return reportFailure(error, 'The command cannot be run');
   } finally {
     clearInterval(alive);
   }

@@ -37,6 +37,20 @@ test('reads the message whose life is asked for', () => {
   for (const missing of [['job'], ['job', '--json']]) assert.equal(parseCommandLine(missing).command, 'unusable');
 });
 
+test('reads which dead letters are meant, and what is to be done with them', () => {
+  const parameters = ['--destination', 'd1', '--code=400', '--since', '2h', '--data.dir=x'];
+  assert.deepEqual(parseCommandLine(['dead-letters', 'retry', ...parameters]), {
+    command: 'dead-letters',
+    action: 'retry',
+    filter: { destinationId: 'd1', code: '400', since: '2026-03-01T10:00:00.000Z' },
+    configPath: undefined,
+    flags: ['--data.dir=x'],
+  });
+  for (const wrong of [['dead-letters'], ['dead-letters', 'drop'], ['dead-letters', 'list', '--since', 'soon']]) {
+    assert.equal(parseCommandLine(wrong).command, 'unusable');
+  }
+});
+
 test('reads what doctor, ledger and migrate take beside settings', () => {
   const flags = ['--data.dir=x'];
   assert.deepEqual(parseCommandLine(['doctor', '--json', ...flags]), {

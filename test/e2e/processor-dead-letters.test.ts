@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { runCommand } from '../support/command.ts';
 import { openCluster } from '../support/embedded-cluster.ts';
 import { eventOf, type FakeDestination } from '../support/fake-destination.ts';
 import { track } from '../support/gateway-client.ts';
@@ -50,6 +51,14 @@ async function retry(program: Program, body: object): Promise<unknown> {
   return property(await answer.json(), 'retried');
 }
 
+/** As an operator has it: `sluice dead-letters …`, beside the running program. */
+async function command(program: Program, parameters: readonly string[]): Promise<string> {
+  const port = `--admin.port=${new URL(program.adminUrl).port}`;
+  const { exitCode, out, problem } = await runCommand(['dead-letters', ...parameters, port], {});
+  assert.equal(exitCode, 0, problem);
+  return out;
+}
+
 async function untilIdle(program: Program): Promise<void> {
   await pollUntil('the queues to be empty', async () =>
     pendingJobs(await program.json('/status')) === 0 ? true : undefined,
@@ -87,7 +96,9 @@ test('an event that the processor gave up for a destination is kept, and sent th
   await pollUntil('the new configuration', async () =>
     property(property(await program.json('/status'), 'workspace'), 'version') === 2 ? true : undefined,
   );
-  assert.equal(await retry(program, { destinationId: 'unset' }), 3);
+  const listedByHand = await command(program, ['list', '--destination', 'unset']);
+  assert.match(listedByHand, /err {2}unset {2}run-anna-2 {2}400 {2}dest_transformer/);
+  assert.match(await command(program, ['retry', '--destination', 'unset', '--since', '1h']), /"retried":\s*3/);
   assert.equal(await retry(program, { destinationId: 'copies' }), 6);
   assert.equal(await retry(program, { destinationId: 'coded' }), 3);
   await destination.waitForAccepted(18);
