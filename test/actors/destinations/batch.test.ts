@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { batchKey, batchTo, batchVerdicts, mergeBodies, verdictsByIndex } from '../../../actors/destinations/batch.ts';
 import { completeRequest, postJson, type TransformResult } from '../../../actors/destinations/destination.ts';
-import { batchRulesOf } from '../../../actors/destinations/registry.ts';
+import { batchRulesOf, destinationTypes } from '../../../actors/destinations/registry.ts';
 import { makeDestination } from '../../support/workspace-objects.ts';
 
 const endpoint = 'https://api.example.com/batch';
@@ -72,4 +72,43 @@ test('the rules of a type are found by its definition, whatever its case', () =>
   const definition = { id: 'x', name: 'Segment', displayName: 'Segment', config: {} };
   assert.equal(batchRulesOf(makeDestination('d', { destinationDefinition: definition }))?.eventsMax, 2500);
   assert.equal(batchRulesOf(makeDestination('d')), undefined);
+});
+
+test('whatever a vendor answers, every event gets one verdict', () => {
+  const index = fc.oneof(fc.integer({ min: -2, max: 6 }), fc.jsonValue({ maxDepth: 1 }));
+  const record = fc.dictionary(fc.constantFrom('index', 'batch_index', 'field', 'message', 'reason'), index);
+  const named = fc.oneof(
+    fc.array(fc.oneof(index, record)),
+    fc.dictionary(fc.string(), fc.oneof(fc.array(index), index)),
+  );
+  const keys = [
+    'failed_records',
+    'errors',
+    'silenced_events',
+    'events_with_invalid_fields',
+    'events_with_missing_fields',
+  ];
+  const answer = fc
+    .oneof(fc.dictionary(fc.constantFrom(...keys), named), fc.jsonValue())
+    .map((body) => JSON.stringify(body));
+  const code = fc.constantFrom(0, 200, 207, 400, 401, 413, 429, 503);
+  for (const { name, batch } of destinationTypes) {
+    if (batch === undefined) continue;
+    fc.assert(
+      fc.property(code, fc.oneof(answer, fc.string()), fc.integer({ min: 1, max: 5 }), (status, text, count) => {
+        const verdicts = batchVerdicts(batch, status, text, count);
+        assert.equal(verdicts.length, count, name);
+        for (const verdict of verdicts) {
+          if (verdict.kind === 'ended') assert.ok(Number.isInteger(verdict.code) && verdict.reason !== '');
+          // Alone it would be sent for ever.
+          else assert.ok(count > 1 || verdict.kind !== 'alone', name);
+        }
+        // Somebody must be at fault, or nobody would ever get through.
+        assert.ok(
+          verdicts.some(({ kind }) => kind !== 'again'),
+          name,
+        );
+      }),
+    );
+  }
 });
