@@ -41,6 +41,14 @@ export interface TransformParameters {
   json: boolean;
 }
 
+export interface BlockedParameters {
+  json: boolean;
+  /** '': all. */
+  destination: string;
+  /** Job to give up; undefined: list. */
+  release: number | undefined;
+}
+
 export type CommandLine =
   | ({ command: 'start' | 'check-config' } & SettingsParameters)
   | ({ command: 'doctor'; json: boolean } & SettingsParameters)
@@ -51,6 +59,7 @@ export type CommandLine =
       action: 'list' | 'export' | 'retry';
       filter: Record<string, string>;
     } & SettingsParameters)
+  | ({ command: 'blocked' } & BlockedParameters & SettingsParameters)
   | ({ command: 'transform' } & TransformParameters & SettingsParameters)
   | ({ command: 'migrate'; to: number | undefined; status: boolean } & SettingsParameters)
   | { command: 'config-docs'; write: boolean }
@@ -66,6 +75,7 @@ Usage:
   sluice ledger [--since TIME] [--source ID] [--by-minute] [--json]
   sluice job MESSAGE_ID [--json]
   sluice dead-letters list|export|retry [--destination ID] [--source ID] [--code N] [--since TIME]
+  sluice blocked [--destination ID] [--release JOB_ID] [--json]
   sluice migrate [--to VERSION] [--status]
   sluice transform test FILE --event EVENT.json [--libraries FOLDER] [--credentials FILE] [--json]
   sluice config-docs [--write]
@@ -78,11 +88,12 @@ Commands:
   ledger        show that what came in is what went out or waits; 1 when it is not
   job           where an event is: every step and attempt of its way; 1 when nothing of it is kept
   dead-letters  list, export or try again what was given up, of the program that runs at admin.host and admin.port
+  blocked       users whose events wait behind one that failed; --release gives that one up
   migrate       bring the database to the newest version, or to VERSION, also an older one; --status lists them
   transform     test: run the code of FILE over an event, or a list of them, and show what comes out; 1 when one fails
   config-docs   print the table of all settings; --write puts it into README.md
 
-doctor, ledger, job, dead-letters, migrate and transform take --config and settings like start. TIME is ISO 8601 (2026-01-31T10:00Z) or an age: 90m,
+doctor, ledger, job, blocked, dead-letters, migrate and transform take --config and settings like start. TIME is ISO 8601 (2026-01-31T10:00Z) or an age: 90m,
 24h, 7d.
 
 Settings come from ./sluice.yaml (or --config FILE, or SLUICE_CONFIG), then the environment
@@ -101,6 +112,7 @@ export function parseCommandLine(parameters: readonly string[], nowMs: number): 
     case 'check-config':
     case 'doctor':
     case 'ledger':
+    case 'blocked':
     case 'migrate':
       return withOwnOptions(command, rest, nowMs);
     case 'job': {
@@ -150,6 +162,7 @@ type SettingsCommand =
   | 'doctor'
   | 'ledger'
   | 'job'
+  | 'blocked'
   | 'dead-letters'
   | 'migrate'
   | 'transform';
@@ -162,6 +175,7 @@ const ownOptions: Readonly<Record<SettingsCommand, Readonly<Record<string, 'swit
   ledger: { json: 'switch', 'by-minute': 'switch', since: 'value', source: 'value' },
   job: { json: 'switch' },
   'dead-letters': { destination: 'value', source: 'value', code: 'value', since: 'value' },
+  blocked: { json: 'switch', destination: 'value', release: 'value' },
   migrate: { status: 'switch', to: 'value' },
   transform: { event: 'value', libraries: 'value', credentials: 'value', json: 'switch' },
 };
@@ -191,9 +205,10 @@ function withOwnOptions(command: SettingsCommand, parameters: readonly string[],
 
 const valueNames: Readonly<Record<string, string>> = {
   config: 'a file',
+  destination: 'the id of a destination',
+  release: 'the id of a job',
   since: 'a time',
   source: 'the id of a source',
-  destination: 'the id of a destination',
   code: 'a number',
   to: 'a version',
   event: 'a file',
@@ -230,6 +245,14 @@ function commandOf(
       }
       const { json, byMinute } = { json: given.has('json'), byMinute: given.has('by-minute') };
       return { command, json, byMinute, sinceMinute, source: given.get('source'), ...settings };
+    }
+    case 'blocked': {
+      const release = given.get('release');
+      if (release !== undefined && !/^\d{1,15}$/.test(release)) {
+        return unusable(`expected --release with the id of a job, got ${JSON.stringify(release)}`);
+      }
+      const wanted = { destination: given.get('destination') ?? '', json: given.has('json') };
+      return { command, ...wanted, release: release === undefined ? undefined : Number(release), ...settings };
     }
     case 'transform': {
       const eventPath = given.get('event');

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+
 // The program: reads the command line and the environment (nothing else does), and composes the rest from them.
 
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -7,6 +8,7 @@ import { setFlagsFromString } from 'node:v8';
 import { formatConfigFaults, realSeams } from '../runtime/index.ts';
 import { embeddedDataDirectory } from '../transport/index.ts';
 import { releaseBallastIfFull } from './ballast.ts';
+import { runBlockedCommand } from './blocked-command.ts';
 import { checkConfig } from './check-config.ts';
 import { exitCodes, helpText, parseCommandLine, type TransformParameters } from './cli.ts';
 import { type CommandDatabase, type CommandDatabaseOptions, withCommandDatabase } from './command-database.ts';
@@ -75,6 +77,12 @@ async function main(parameters: readonly string[]): Promise<number> {
       });
     case 'dead-letters':
       return deadLetters(requestOf(commandLine), commandLine);
+    case 'blocked':
+      return withDatabase(requestOf(commandLine), {}, async (database) => {
+        const { exitCode, out } = await runBlockedCommand(commandLine, database, Date.now());
+        process.stdout.write(out);
+        return exitCode;
+      });
     case 'transform':
       return transform(requestOf(commandLine), commandLine);
     case 'migrate':

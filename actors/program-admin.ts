@@ -6,6 +6,7 @@ import { type Clock, type MetricsExport, type Runtime, realSeams } from '../runt
 import { type AdminServer, openAdminServer } from './admin/admin-server.ts';
 import type { AdminRoute, ReadinessProbe } from './admin/contract.ts';
 import { type ArchiveStates, archiveRoutes } from './archival/archive-routes.ts';
+import { blockedRoutes } from './blocked-routes.ts';
 import type { DestinationStates } from './controls/destination-states.ts';
 import { destinationRoutes } from './controls/routes.ts';
 import type { Database } from './database.ts';
@@ -84,6 +85,7 @@ function routesOf({
   const { settings } = options;
   return [
     ...jobRoutes((wanted) => storage.lookUp(wanted)),
+    ...blockedRoutes({ postgres: () => database()?.postgres, controls: services.controls }),
     ...deadLetterRoutes({
       postgres: () => database()?.postgres,
       commit: (lane, commit) => storage.commit(lane, commit),

@@ -76,7 +76,7 @@ export async function findDeadLetters(
   return found.sort((a, b) => b.jobId - a.jobId);
 }
 
-async function datasetsOf(session: PostgresSession): Promise<DatasetName[]> {
+export async function datasetsOf(session: PostgresSession): Promise<DatasetName[]> {
   // Tables are dropped while we read: only those that are there are asked.
   const { rows } = await session.query<{ lane: number; queue: QueueName; number: number }>(
     `select lane, queue, number from sluice_datasets where queue = any($1) order by lane desc, first_job_id desc`,

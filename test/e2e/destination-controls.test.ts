@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { runCommand } from '../support/command.ts';
+import { eventOf } from '../support/fake-destination.ts';
 import { track } from '../support/gateway-client.ts';
 import { destinationId, send, startPipeline } from '../support/pipeline.ts';
 import { pollUntil } from '../support/poll.ts';
@@ -100,4 +102,41 @@ test('what is wrong with a request is told', { timeout: 120_000 }, async (t) => 
     assert.equal(answer.status, status, `${method} ${path}`);
     assert.match(String(property(answer.json, 'error')), text);
   }
+});
+
+test('a user who waits behind an event that failed is shown, and freed by giving that one up', {
+  timeout: 120_000,
+}, async (t) => {
+  const { program, destination } = await startPipeline(t);
+  const later = { status: 503, body: 'come back', headers: { 'retry-after': '300' } };
+  destination.respond((delivery) => (eventOf(delivery).sequence === 0 ? later : 200));
+  for (const [user, sequence] of [
+    ['anna', 0],
+    ['anna', 1],
+    ['anna', 2],
+    ['ben', 5],
+  ] as const) {
+    await send(program, track(user, sequence));
+  }
+  await destination.waitForAccepted(1);
+  const [blocked] = await pollUntil('the user to be shown', async () => {
+    const { json } = await ask(program, 'GET', `/blocked-users?destinationId=${destinationId}`);
+    const found = property(json, 'blockedUsers');
+    return Array.isArray(found) && found.length === 1 && property(found[0], 'behind') === 2 ? found : undefined;
+  });
+  assert.equal(property(blocked, 'code'), 503);
+  assert.match(String(property(blocked, 'userId')), /anna/);
+  const jobId = String(property(blocked, 'jobId'));
+  const listed = await runCommand(['blocked'], { SLUICE_DATA_DIR: program.options.dataDir });
+  assert.match(listed.out, new RegExp(`^job ${jobId} .*anna: 2 more wait`, 'm'));
+  assert.match(listed.out, /ended with 503.*come back/);
+  assert.equal((await ask(program, 'POST', `/blocked-users/${jobId}/release`)).status, 202);
+  await destination.waitForAccepted(3);
+  assert.deepEqual(
+    destination.accepted().map((delivery) => eventOf(delivery).sequence),
+    [5, 1, 2],
+  );
+  await untilPending(program, 0);
+  const none = await runCommand(['blocked'], { SLUICE_DATA_DIR: program.options.dataDir });
+  assert.match(none.out, /^Nobody waits/);
 });
