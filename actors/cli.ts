@@ -53,6 +53,8 @@ export type CommandLine =
   | ({ command: 'start' | 'check-config' } & SettingsParameters)
   | ({ command: 'doctor'; json: boolean } & SettingsParameters)
   | ({ command: 'ledger' } & LedgerParameters & SettingsParameters)
+  | ({ command: 'reports' } & Omit<LedgerParameters, 'byMinute'> & SettingsParameters)
+  | ({ command: 'debug-bundle'; out: string | undefined; upload: boolean } & SettingsParameters)
   | ({ command: 'job'; messageId: string; json: boolean } & SettingsParameters)
   | ({
       command: 'dead-letters';
@@ -73,11 +75,13 @@ Usage:
   sluice check-config [--config FILE] [--section.setting=value ...]
   sluice doctor [--json]
   sluice ledger [--since TIME] [--source ID] [--by-minute] [--json]
+  sluice reports [--since TIME] [--source ID] [--json]
   sluice job MESSAGE_ID [--json]
   sluice dead-letters list|export|retry [--destination ID] [--source ID] [--code N] [--since TIME]
   sluice blocked [--destination ID] [--release JOB_ID] [--json]
   sluice migrate [--to VERSION] [--status]
   sluice transform test FILE --event EVENT.json [--libraries FOLDER] [--credentials FILE] [--json]
+  sluice debug-bundle [--out FOLDER | --upload]
   sluice config-docs [--write]
   sluice --help | --version
 
@@ -86,14 +90,17 @@ Commands:
   check-config  read all settings and the workspace file, list every fault, start nothing
   doctor        look at everything a start needs and say what to mend; 1 when something must be mended
   ledger        show that what came in is what went out or waits; 1 when it is not
+  reports       what became of events at each stage, of the last hour; only where reports are switched on
   job           where an event is: every step and attempt of its way; 1 when nothing of it is kept
   dead-letters  list, export or try again what was given up, of the program that runs at admin.host and admin.port
   blocked       users whose events wait behind one that failed; --release gives that one up
   migrate       bring the database to the newest version, or to VERSION, also an older one; --status lists them
   transform     test: run the code of FILE over an event, or a list of them, and show what comes out; 1 when one fails
+  debug-bundle  settings without secrets and what the running program says of itself, as one file in FOLDER (here)
+                or, with --upload, in the storage of the archive
   config-docs   print the table of all settings; --write puts it into README.md
 
-doctor, ledger, job, blocked, dead-letters, migrate and transform take --config and settings like start. TIME is ISO 8601 (2026-01-31T10:00Z) or an age: 90m,
+All of them but config-docs take --config and settings like start. TIME is ISO 8601 (2026-01-31T10:00Z) or an age: 90m,
 24h, 7d.
 
 Settings come from ./sluice.yaml (or --config FILE, or SLUICE_CONFIG), then the environment
@@ -113,6 +120,8 @@ export function parseCommandLine(parameters: readonly string[], nowMs: number): 
     case 'doctor':
     case 'ledger':
     case 'blocked':
+    case 'reports':
+    case 'debug-bundle':
     case 'migrate':
       return withOwnOptions(command, rest, nowMs);
     case 'job': {
@@ -156,16 +165,7 @@ export function parseCommandLine(parameters: readonly string[], nowMs: number): 
   }
 }
 
-type SettingsCommand =
-  | 'start'
-  | 'check-config'
-  | 'doctor'
-  | 'ledger'
-  | 'job'
-  | 'blocked'
-  | 'dead-letters'
-  | 'migrate'
-  | 'transform';
+type SettingsCommand = Extract<CommandLine, SettingsParameters>['command'];
 
 /** Options that are the command's own, and whether a value follows; everything else is a setting. */
 const ownOptions: Readonly<Record<SettingsCommand, Readonly<Record<string, 'switch' | 'value'>>>> = {
@@ -173,6 +173,8 @@ const ownOptions: Readonly<Record<SettingsCommand, Readonly<Record<string, 'swit
   'check-config': {},
   doctor: { json: 'switch' },
   ledger: { json: 'switch', 'by-minute': 'switch', since: 'value', source: 'value' },
+  reports: { json: 'switch', since: 'value', source: 'value' },
+  'debug-bundle': { out: 'value', upload: 'switch' },
   job: { json: 'switch' },
   'dead-letters': { destination: 'value', source: 'value', code: 'value', since: 'value' },
   blocked: { json: 'switch', destination: 'value', release: 'value' },
@@ -213,6 +215,7 @@ const valueNames: Readonly<Record<string, string>> = {
   to: 'a version',
   event: 'a file',
   libraries: 'a folder',
+  out: 'a folder',
   credentials: 'a file',
 };
 
@@ -237,14 +240,18 @@ function commandOf(
       const filter = Object.fromEntries(entries.filter((entry): entry is [string, string] => entry[1] !== undefined));
       return { command, action: 'list', filter, ...settings };
     }
+    case 'debug-bundle':
+      return { command, out: given.get('out'), upload: given.has('upload'), ...settings };
+    case 'reports':
     case 'ledger': {
       const since = given.get('since');
       const sinceMinute = since === undefined ? undefined : readSinceMinute(since, nowMs);
       if (sinceMinute !== undefined && Number.isNaN(sinceMinute)) {
         return unusable(`expected --since as ISO 8601 or an age like 90m, 24h or 7d, got ${JSON.stringify(since)}`);
       }
-      const { json, byMinute } = { json: given.has('json'), byMinute: given.has('by-minute') };
-      return { command, json, byMinute, sinceMinute, source: given.get('source'), ...settings };
+      const own = { json: given.has('json'), sinceMinute, source: given.get('source') };
+      if (command === 'reports') return { command, ...own, ...settings };
+      return { command, ...own, byMinute: given.has('by-minute'), ...settings };
     }
     case 'blocked': {
       const release = given.get('release');

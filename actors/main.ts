@@ -16,12 +16,14 @@ import type { Settings } from './config.ts';
 import { configTable, withTables } from './config-docs.ts';
 import { readSettings, type SettingsRequest } from './config-file.ts';
 import { type DeadLetterParameters, runDeadLetterCommand } from './dead-letter-command.ts';
+import { type DebugBundleParameters, runDebugBundleCommand } from './debug-bundle-command.ts';
 import { runDoctorCommand } from './doctor-command.ts';
 import { runJobCommand } from './job-command.ts';
 import { runLedgerCommand } from './ledger-command.ts';
 import { createLog } from './log.ts';
 import { runMigrateCommand } from './migrate-command.ts';
 import { startProgram } from './program.ts';
+import { runReportCommand } from './report-command.ts';
 import { WorkspaceFileError } from './services/backend-config.ts';
 import { formatStartProblems, runStartChecks, type StartCheck } from './start-checks.ts';
 import { StartError } from './start-error.ts';
@@ -69,6 +71,14 @@ async function main(parameters: readonly string[]): Promise<number> {
         process.stdout.write(out);
         return exitCode;
       });
+    case 'reports':
+      return withDatabase(requestOf(commandLine), {}, async (database) => {
+        const { exitCode, out } = await runReportCommand(commandLine, database, Date.now());
+        process.stdout.write(out);
+        return exitCode;
+      });
+    case 'debug-bundle':
+      return debugBundle(requestOf(commandLine), commandLine);
     case 'job':
       return withDatabase(requestOf(commandLine), {}, async (database) => {
         const { exitCode, out } = await runJobCommand(commandLine, database, Date.now());
@@ -178,6 +188,36 @@ async function transform(request: SettingsRequest, parameters: TransformParamete
     process.stdout.write(out);
     process.stderr.write(problem);
     return exitCode;
+  } finally {
+    clearInterval(alive);
+  }
+}
+
+async function debugBundle(request: SettingsRequest, command: DebugBundleParameters): Promise<number> {
+  const read = readSettings(request);
+  if (!read.ok) {
+    process.stderr.write(formatConfigFaults(read.faults));
+    return exitCodes.badConfig;
+  }
+  const { settings } = read;
+  const alive = setInterval(() => undefined, 60_000);
+  const all = { json: true, byMinute: false, sinceMinute: undefined, source: undefined };
+  const log = createLog({ ...settings.log, level: 'error' }, 'main');
+  try {
+    const { exitCode, out } = await runDebugBundleCommand(command, {
+      settings,
+      version: programVersion(),
+      nodeVersion: process.version,
+      nowMs: Date.now(),
+      ledger: () =>
+        withCommandDatabase({ settings, log, statementTimeoutMs: ledgerTimeoutMs }, async (database) => {
+          return (await runLedgerCommand(all, database)).out;
+        }),
+    });
+    process.stdout.write(out);
+    return exitCode;
+  } catch (error) {
+    return reportFailure(error, 'The bundle cannot be made');
   } finally {
     clearInterval(alive);
   }

@@ -26,6 +26,16 @@ test('reads commands, their file and their flags', () => {
   for (const version of ['--version', '-v', 'version']) assert.equal(parseCommandLine([version]).command, 'version');
 });
 
+test('reads what reports and debug-bundle take beside settings', () => {
+  const settings = { configPath: undefined, flags: ['--data.dir=x'] };
+  const reports = parseCommandLine(['reports', '--since', '90m', '--source=a', '--json', '--data.dir=x']);
+  const sinceMinute = Math.floor(nowMs / 60_000) - 90;
+  assert.deepEqual(reports, { command: 'reports', sinceMinute, source: 'a', json: true, ...settings });
+  const bundle = parseCommandLine(['debug-bundle', '--out', 'here', '--data.dir=x']);
+  assert.deepEqual(bundle, { command: 'debug-bundle', out: 'here', upload: false, ...settings });
+  assert.equal(parseCommandLine(['debug-bundle', '--out']).command, 'unusable');
+});
+
 test('reads the message whose life is asked for', () => {
   const settings = { configPath: undefined, flags: ['--data.dir=x'] };
   assert.deepEqual(parseCommandLine(['job', 'order-7', '--json', '--data.dir=x']), {
