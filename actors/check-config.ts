@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { formatConfigFaults } from '../runtime/index.ts';
 import { exitCodes } from './cli.ts';
+import { closedAddressProblems } from './closed-addresses.ts';
 import { readSettings, type SettingsRequest } from './config-file.ts';
 import { RefusedDestinations } from './refused-destinations.ts';
 import { formatWorkspaceFaults, parseWorkspaceFile } from './services/workspace-file.ts';
@@ -39,7 +40,10 @@ export async function checkConfig(request: SettingsRequest): Promise<CommandOutp
     return good([
       ...lines,
       `Workspace: ${path}, sources: ${reading.sources.length}, destinations: ${destinations.size}.`,
-      ...refused.replace(reading.sources, 0).map((problem) => `Warning: ${problem}.`),
+      ...[
+        ...refused.replace(reading.sources, 0),
+        ...closedAddressProblems(reading.sources, settings.settings.egress.allow),
+      ].map((problem) => `Warning: ${problem}.`),
     ]);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';

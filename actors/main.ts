@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-
 // The program: reads the command line and the environment (nothing else does), and composes the rest from them.
 
 import { readFileSync, writeFileSync } from 'node:fs';

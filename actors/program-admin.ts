@@ -106,9 +106,7 @@ function routesOf({
       states: () => destinations.list(services.controls.current),
       test: (destination, event) =>
         sendTest(destination, event, {
-          egressAllow,
-          egressProxy: settings.egress.proxy,
-          settings,
+          settings: { ...settings, egress: { ...settings.egress, allow: egressAllow } },
           clock,
           random: realSeams().random,
           newMessageId: randomUUID,

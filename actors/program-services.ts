@@ -4,6 +4,7 @@
 import { hostname } from 'node:os';
 import type { ActorLog, Runtime, Seams, ThreadMetrics } from '../runtime/index.ts';
 import type { Postgres } from '../transport/index.ts';
+import { closedAddressProblems } from './closed-addresses.ts';
 import type { Controls } from './controls/contract.ts';
 import { DestinationControls } from './controls/controls.ts';
 import type { ProgramOptions } from './program-contract.ts';
@@ -170,6 +171,11 @@ export class ProgramServices {
     const nowMs = this.#parts.seams.clock.nowMs();
     const problems =
       change === undefined ? this.refused.replace(snapshot.sources, nowMs) : this.refused.apply(change, nowMs);
+    const { egress, workspace, backendConfig } = this.#parts.options.settings;
+    // The receiver of the starter workspace is on this machine.
+    const isStarter = workspace.file === '' && backendConfig.url === '';
+    const allow = isStarter ? [...egress.allow, '127.0.0.0/8'] : egress.allow;
+    problems.push(...closedAddressProblems(change?.sources ?? snapshot.sources, allow));
     for (const problem of problems) this.#parts.log.warn({}, problem);
     void this.#broadcast?.send(snapshot, change);
   }

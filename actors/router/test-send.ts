@@ -2,24 +2,18 @@
 // the way of every delivery (transform, request, guard), but through no queue, so it is neither ordered nor retried.
 
 import type { Clock, Random } from '../../runtime/index.ts';
-import { createEgressGuard, HttpClient } from '../../transport/index.ts';
 import type { Settings } from '../config.ts';
 import type { TestResult } from '../controls/contract.ts';
 import { completeRequest, isObject } from '../destinations/destination.ts';
 import { compileDestination } from '../destinations/registry.ts';
 import type { DestinationConfig } from '../services/workspace.ts';
 import type { TransformerJob } from '../transformer/contract.ts';
-import { CustomDelivery } from './custom/custom-delivery.ts';
-import { customTypes } from './custom/custom-types.ts';
-import { createHttpDelivery } from './delivery.ts';
-import { signingKeysOf } from './signature.ts';
+import { lanePolicyOf } from './lane-policy.ts';
+import { openDelivery } from './open-delivery.ts';
 import { transformedDelivery } from './transformed-delivery.ts';
 
 export interface TestSendOptions {
-  egressAllow: readonly string[];
-  /** '': none. */
-  egressProxy: string;
-  settings: Pick<Settings, 'transformer' | 'router'>;
+  settings: Settings;
   clock: Clock;
   random: Random;
   newMessageId(): string;
@@ -42,28 +36,27 @@ export async function sendTest(
     const answer = result.kind === 'aborted' ? result.reason : 'the destination filters this event';
     return { sent: false, code: result.kind === 'aborted' ? result.code : notSentCode, answer, elapsedMs: 0 };
   }
-  const guard = createEgressGuard({ allow: options.egressAllow });
-  const client = new HttpClient({ connectionsMax: 1, guard, proxy: options.egressProxy });
+  const way = openDelivery(settings);
   try {
-    const context = { guard, timeoutMs: settings.router.httpTimeoutMs, nowMs: () => clock.nowMs() };
-    const http = createHttpDelivery(client, context);
-    const inner = new CustomDelivery({ inner: http, types: customTypes, context });
+    const inner = way.deliveryFor(() => clock.nowMs());
     const workspace = { current: { destinationById: () => destination, sourceById: () => undefined } };
     const delivery = transformedDelivery(settings, workspace)?.(inner, { clock, random }) ?? inner;
     const body = result.body === 'event' ? Buffer.from(JSON.stringify(event)) : result.body;
-    const request = completeRequest(JSON.parse(result.request));
+    const { batch, connection, signingKeys } = lanePolicyOf(settings, destination, 1);
+    const single = { request: completeRequest(JSON.parse(result.request)), body };
     const outcome = await new Promise<{ code: number; response: string }>((resolve) =>
       delivery.send(
         {
           poolKey: destination.id,
           destination,
-          request,
+          // Also one event goes as the array that its receiver is promised.
+          ...(batch?.merge([single]) ?? single),
+          ...(connection === undefined ? {} : { connection }),
           jobs: 1,
           keepsAnswer: true,
-          body,
           idempotencyKey: `test-${messageId}`,
           traceparent: undefined,
-          signingKeys: signingKeysOf(destination),
+          signingKeys,
           about: testJob(destination, messageId, startedMs, body),
         },
         resolve,
@@ -73,7 +66,7 @@ export async function sendTest(
     const elapsedMs = clock.nowMs() - startedMs;
     return { sent: true, code: outcome.code, answer: outcome.response, elapsedMs };
   } finally {
-    await client.close();
+    await way.close();
   }
 }
 
