@@ -1,16 +1,15 @@
-// Brings messages and answers to where they belong: to a cell of this thread, or as an envelope over the link to the
-// thread that owns the receiver. Whatever cannot be brought becomes a dead letter, and if somebody waits for an answer
-// to it, a typed error.
+// Brings messages to where they belong: to a cell of this thread, or as an envelope over the link to the thread that owns
+// the receiver. Whatever cannot be brought becomes a dead letter, and if somebody waits for an answer to it, a typed error.
 
-import { decode, type Envelope, encodeBody, isCrossingError, type Link, toCrossingError } from '../transport/index.ts';
+import type { Envelope, Link } from '../transport/index.ts';
 import type { ActorAddress } from './address.ts';
 import { formatAddress } from './address.ts';
-import type { AskChain } from './ask-chain.ts';
-import type { AskOutcome, Asks } from './asks.ts';
+import { Answers, type AnswersParts } from './answers.ts';
+import type { AskOutcome } from './asks.ts';
 import type { Cell } from './cell.ts';
-import { codeByReason, type DeadLetterReason, type DeadLetters } from './dead-letters.ts';
-import { codeOf, copyOf, encodeMessage, envelopeTo, nobody } from './envelopes.ts';
-import { asError, asRuntimeError, RuntimeError, rebuild, stacklessError } from './errors.ts';
+import { codeByReason, type DeadLetterReason } from './dead-letters.ts';
+import { codeOf, encodeMessage, envelopeTo } from './envelopes.ts';
+import { asError, asRuntimeError, RuntimeError, stacklessError } from './errors.ts';
 import type { Holds } from './holds.ts';
 import { Mail } from './mail.ts';
 import type { Placement } from './placement.ts';
@@ -23,17 +22,12 @@ export interface Target {
   cell: Cell | undefined;
 }
 
-export interface DeliveryParts {
+export interface DeliveryParts extends AnswersParts {
   threadId: number;
   roles: ReadonlyMap<string, string>;
   clock: Clock;
-  asks: Asks;
   holds: Holds;
   registry: Registry;
-  deadLetters: DeadLetters;
-  serializeLocalMessages: boolean;
-  /** Only in tests: refuses asks that would wait for each other. */
-  askChain: AskChain | undefined;
   /** Whether an actor of this kind may still be made here. */
   admits(isInteractive: boolean): boolean;
   /** A fence of a move arrived. */
@@ -49,10 +43,12 @@ export class Delivery {
   state: 'open' | 'draining' | 'closed' = 'open';
   /** Undefined until the first table comes: then every known kind lives here. */
   placement: Placement | undefined = undefined;
+  readonly answers: Answers;
   private readonly parts: DeliveryParts;
 
   constructor(parts: DeliveryParts) {
     this.parts = parts;
+    this.answers = new Answers(parts);
   }
 
   /** False = refused, already buried. Throws for a kind nobody knows and for what cannot be encoded. */
@@ -89,10 +85,10 @@ export class Delivery {
           this.receiveMessage(link, envelope);
           break;
         case 'reply':
-          this.receiveReply(envelope);
+          this.answers.receiveReply(envelope);
           break;
         case 'failure':
-          this.receiveFailure(envelope);
+          this.answers.receiveFailure(envelope);
           break;
         case 'system':
           this.parts.fenced({ kind: envelope.toKind, key: envelope.toKey }, envelope.askId, link.peer);
@@ -101,39 +97,12 @@ export class Delivery {
     }
   }
 
-  answer(mail: Mail, value: unknown): void {
-    const { askId, replyTo } = mail;
-    if (askId === 0) return;
-    try {
-      if (replyTo !== undefined) this.sendAnswer(mail, replyTo, 'reply', encodeBody(value));
-      else this.parts.asks.settle(askId, this.parts.serializeLocalMessages ? copyOf(value) : value);
-      this.closeAsk(mail);
-    } catch (error) {
-      this.answerFailure(mail, asError(error));
-    }
-  }
-
-  answerFailure(mail: Mail, error: Error): void {
-    const { askId, replyTo } = mail;
-    if (askId === 0) return;
-    // Of an error only what `rebuild` reads goes along: data could be anything, also what cannot be encoded.
-    if (replyTo !== undefined) {
-      this.sendAnswer(mail, replyTo, 'failure', encodeBody({ ...toCrossingError(error), data: null }));
-    } else this.parts.asks.fail(askId, error);
-    this.closeAsk(mail);
-  }
-
-  private closeAsk(mail: Mail): void {
-    mail.askId = 0;
-    this.parts.askChain?.settled(mail);
-  }
-
   bury(mail: Mail, to: ActorAddress, reason: DeadLetterReason, error?: RuntimeError): void {
     this.parts.deadLetters.add({ reason, to, from: mail.from, wasAsk: mail.askId !== 0 });
-    if (reason === 'expired') this.closeAsk(mail);
+    if (reason === 'expired') this.answers.close(mail);
     if (mail.askId === 0) return;
     const text = `expected ${formatAddress(to)} to take an ask, but it was refused: ${reason}`;
-    this.answerFailure(mail, error ?? stacklessError(codeByReason[reason], text));
+    this.answers.fail(mail, error ?? stacklessError(codeByReason[reason], text));
   }
 
   /**
@@ -287,22 +256,9 @@ export class Delivery {
     if (mail.askId === 0) return 0;
     const leftMs = (mail.deadlineMs ?? 0) - this.parts.clock.nowMs();
     return this.parts.asks.open(address, Math.max(leftMs, relayTimeoutMsMin), {
-      resolve: (value) => this.answer(mail, value),
-      reject: (error) => this.answerFailure(mail, error),
+      resolve: (value) => this.answers.answer(mail, value),
+      reject: (error) => this.answers.fail(mail, error),
     });
-  }
-
-  private sendAnswer(mail: Mail, link: Link, type: 'reply' | 'failure', body: Uint8Array): void {
-    const envelope = envelopeTo(type, nobody, mail.askId, body);
-    envelope.traceparent = mail.traceparent;
-    let isSent = false;
-    try {
-      isSent = link.send(envelope);
-    } catch (error) {
-      throw asRuntimeError(error);
-    }
-    if (!isSent)
-      this.parts.deadLetters.add({ reason: 'reply-lost', to: mail.from ?? nobody, from: undefined, wasAsk: true });
   }
 
   private receiveMessage(link: Link, envelope: Envelope): void {
@@ -330,22 +286,8 @@ export class Delivery {
       askChain.admit(mail, mail.from, { kind: toKind, key: toKey }, waiters);
       return true;
     } catch (error) {
-      this.answerFailure(mail, asError(error));
+      this.answers.fail(mail, asError(error));
       return false;
     }
-  }
-
-  private receiveReply(envelope: Envelope): void {
-    try {
-      this.parts.asks.settle(envelope.askId, decode(envelope.body));
-    } catch (error) {
-      this.parts.asks.fail(envelope.askId, asError(error));
-    }
-  }
-
-  private receiveFailure(envelope: Envelope): void {
-    const form = decode(envelope.body);
-    const error = isCrossingError(form) ? rebuild(form) : new RuntimeError('HANDLER_FAILED', 'the ask failed');
-    this.parts.asks.fail(envelope.askId, error);
   }
 }

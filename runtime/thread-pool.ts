@@ -2,7 +2,6 @@
 // order (thread-drain.ts). A slot is a thread id and its role for good; the worker in it comes and goes.
 
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { TransportError } from '../transport/index.ts';
 import type { ActorLog } from './actor.ts';
 import type { ActorAddress } from './address.ts';
 import { checkAddress } from './arguments.ts';
@@ -10,13 +9,15 @@ import { RuntimeError } from './errors.ts';
 import { type MoveParticipant, Mover, systemParticipant, threadParticipant } from './move.ts';
 import type { PlacementTable } from './placement.ts';
 import { PoolThread } from './pool-thread.ts';
-import { Rebalancer, type ThreadLoad } from './rebalancer.ts';
+import { Rebalancer } from './rebalancer.ts';
 import type { Seams, Timer } from './seams.ts';
 import { StallWatch } from './stall-watch.ts';
 import { afterResume, type FailureHistory, judgeFailure } from './supervision.ts';
 import type { ActorSystem } from './system.ts';
 import { ThreadLinks } from './thread.ts';
+import { ignoreThreadLost, ThreadBroadcasts } from './thread-broadcasts.ts';
 import { mainRole, mainThreadId, type ThreadFigures } from './thread-contract.ts';
+import { lookAtLoads, mayShare } from './thread-loads.ts';
 import type { Slot, ThreadGroup, ThreadLoss, ThreadTuning } from './thread-slot.ts';
 
 export interface ThreadPoolOptions {
@@ -40,7 +41,7 @@ export class ThreadPool {
   readonly groups: readonly ThreadGroup[];
   readonly links = new ThreadLinks();
   readonly #options: ThreadPoolOptions;
-  readonly #broadcasts = new Map<string, unknown>();
+  readonly #broadcasts: ThreadBroadcasts;
   readonly #keepAlive: MessageChannel;
   /** Placed from the beginning, so that starting them moves no actor; until then they are as good as lost. */
   readonly #deferred: { threadId: number; group: ThreadGroup }[] = [];
@@ -58,6 +59,7 @@ export class ThreadPool {
 
   constructor(options: ThreadPoolOptions) {
     this.#options = options;
+    this.#broadcasts = new ThreadBroadcasts(options.tuning.callTimeoutMs);
     this.groups = options.groups;
     this.#keepAlive = holdProcess();
     const groups = options.groups.flatMap((group) => new Array<ThreadGroup>(group.count).fill(group));
@@ -119,10 +121,8 @@ export class ThreadPool {
 
   /** Resolves when every live thread applied it. Threads that come later get `lasting` before their actors start. */
   async broadcast(topic: string, value: unknown, lasting: unknown): Promise<void> {
-    this.#broadcasts.set(topic, lasting);
-    const timeoutMs = this.#options.tuning.callTimeoutMs;
-    const applied = this.#live().map((slot) => slot.thread.control.call('broadcast', [topic, value], { timeoutMs }));
-    await Promise.all(applied.map((one) => one.catch(ignoreThreadLost)));
+    const threads = this.#live().map((slot) => slot.thread);
+    await this.#broadcasts.send(threads, topic, value, lasting);
   }
 
   /** Moves the actor there, alive or not, and keeps it there; undefined lets it go where the hash says. */
@@ -199,10 +199,7 @@ export class ThreadPool {
     const peers = this.#live();
     slot.state = 'live';
     this.#meshVersion += 1;
-    const done: Promise<void>[] = [];
-    for (const [topic, value] of this.#broadcasts) {
-      done.push(thread.control.call('broadcast', [topic, value], { timeoutMs }));
-    }
+    const done = this.#broadcasts.repeat(thread);
     const toMain = new MessageChannel();
     this.links.attach(this.#options.system, slot.threadId, toMain.port1);
     done.push(attachLink(thread, mainThreadId, toMain.port2, timeoutMs));
@@ -335,28 +332,6 @@ export class ThreadPool {
 
 function attachLink(thread: PoolThread, peer: number, port: MessagePort, timeoutMs: number): Promise<void> {
   return thread.control.call('attachLink', [peer, port], { timeoutMs, transfer: [port] });
-}
-
-/** Where actors can go from one thread to another; native storage stays where it is. */
-function mayShare(group: ThreadGroup): boolean {
-  return group.count > 1 && group.drainOnly !== true;
-}
-
-async function lookAtLoads(slots: readonly Slot[], timeoutMs: number): Promise<ThreadLoad[]> {
-  const asked = slots.filter((slot) => slot.state === 'live' && mayShare(slot.group));
-  const loads = asked.map(async ({ threadId, group, thread }): Promise<ThreadLoad[]> => {
-    const load = await thread.control.call('load', [], { timeoutMs }).catch(() => undefined);
-    return load === undefined
-      ? []
-      : [{ threadId, role: group.role, utilization: thread.loadUtilization(), actors: load.actors, hot: load.hot }];
-  });
-  return (await Promise.all(loads)).flat();
-}
-
-/** A lost thread needs nothing any more; what replaces it is told anew. */
-function ignoreThreadLost(error: unknown): void {
-  if (error instanceof TransportError && error.code === 'THREAD_LOST') return;
-  throw error;
 }
 
 /** A runtime keeps its process alive until it is closed, also while its only worker is being replaced. */

@@ -98,6 +98,15 @@ test('a thread beyond its heap limit is replaced and the process lives', async (
   assert.deepEqual(await probe('a').ask({ kind: 'values' }, { timeoutMs }), []);
 });
 
+test('a broadcast that cannot be cloned is refused, and is not what a later thread starts with', async (t) => {
+  const { runtime, probe, nextLoss } = await setup(t, {}, [{ role: 'actors', count: 1 }]);
+  await runtime.broadcast('topic', { version: 1 });
+  await assert.rejects(runtime.broadcast('topic', { version: () => 2 }), { code: 'NOT_SERIALIZABLE' });
+  probe('a').tell({ kind: 'exit', exitCode: 1 });
+  await nextLoss();
+  assert.deepEqual((await probe('a').ask<ProbeWhere>({ kind: 'where' }, { timeoutMs })).topic, { version: 1 });
+});
+
 test('a thread that cannot make its definitions fails the start with its own error', async (t) => {
   const groups = [
     { role: 'actors', count: 1 },
