@@ -34,7 +34,10 @@ test('transport and runtime load neither pg-promise nor undici nor telemetry', a
 });
 
 test('a thread that delivers loads undici only, one that stores pg-promise only', async (t) => {
-  const delivers = await packagesAfter(t, 'new transport.HttpClient();');
+  // Port 1 is nobody's, and the client is closed without waiting for that to be found out.
+  const request = `{ poolKey: 'd', origin: 'http://127.0.0.1:1', path: '/', method: 'GET', headers: [], body: null, timeoutMs: 1000 }`;
+  const send = `const http = new transport.HttpClient(); http.send(${request}, () => undefined); await http.close();`;
+  const delivers = await packagesAfter(t, send);
   assert.deepEqual([delivers.includes('undici'), delivers.includes('pg-promise')], [true, false]);
   const address = `{ socketDir: '/nowhere', port: 1, user: 'u', database: 'd' }`;
   const stores = await packagesAfter(t, `transport.openPostgres({ address: ${address}, applicationName: 'a' });`);
