@@ -4,7 +4,7 @@ import type { Counter, Histogram } from '../../runtime/index.ts';
 import { destinationTypeLabel } from '../destinations/registry.ts';
 import type { Environment } from '../environment.ts';
 import type { WorkspaceHolder, WorkspaceIndex } from '../services/workspace.ts';
-import type { RoutedJob, Settled } from './routed-job.ts';
+import type { Recorded } from './routed-job.ts';
 
 export class DeliveryMetrics {
   readonly #workspace: WorkspaceHolder;
@@ -21,11 +21,25 @@ export class DeliveryMetrics {
     this.#latency = metrics.histogram('sluice_router_delivery_latency_ms', 'Time from receipt to committed delivery');
   }
 
-  count(routed: RoutedJob, settled: Settled, nowMs: number): void {
-    const outcome = settled.status?.state ?? 'succeeded';
-    const type = this.#typeOf(routed.lane.destinationId);
-    this.#attempts.add(1, { destination_type: type, outcome });
-    if (outcome === 'succeeded') this.#latency.record(nowMs - routed.job.receivedAtMs, { destination_type: type });
+  /** What was committed together mostly ended the same way: it is counted in as many steps as it has kinds in a row. */
+  count(recorded: readonly Recorded[], nowMs: number): void {
+    let labels = { destination_type: '', outcome: '' };
+    let destinationId: string | undefined;
+    let attempts = 0;
+    for (const { routed, settled } of recorded) {
+      const outcome = settled.status?.state ?? 'succeeded';
+      if (routed.lane.destinationId !== destinationId || outcome !== labels.outcome) {
+        if (attempts > 0) this.#attempts.add(attempts, labels);
+        destinationId = routed.lane.destinationId;
+        labels = { destination_type: this.#typeOf(destinationId), outcome };
+        attempts = 0;
+      }
+      attempts += 1;
+      if (outcome !== 'succeeded') continue;
+      const { destination_type } = labels;
+      this.#latency.record(nowMs - routed.job.receivedAtMs, { destination_type });
+    }
+    if (attempts > 0) this.#attempts.add(attempts, labels);
   }
 
   #typeOf(destinationId: string): string {

@@ -83,21 +83,25 @@ const contentTypes: Readonly<Record<RequestDescriptor['format'], string>> = {
 };
 
 export function createHttpDelivery(client: HttpClient, options: HttpDeliveryOptions): Delivery {
+  // Jobs of a destination mostly share one descriptor: what follows from it is worked out once for those in a row.
+  let last: Prepared | undefined;
   return {
     send(delivery, done) {
-      const target = targetOf(delivery.request);
-      if (target === undefined) {
+      const { request } = delivery;
+      const prepared = last?.request === request ? last : prepare(request);
+      if (prepared === undefined) {
         queueMicrotask(() => done(unsendable('expected an http or https URL as endpoint, got something else')));
         return;
       }
-      const hasBody = delivery.request.format !== 'NONE' && delivery.body.byteLength > 0;
+      last = prepared;
+      const hasBody = request.format !== 'NONE' && delivery.body.byteLength > 0;
       client.send(
         {
           poolKey: delivery.poolKey,
-          origin: target.origin,
-          path: target.path,
-          method: delivery.request.method,
-          headers: headersOf(delivery, target.authorization, options.nowMs()),
+          origin: prepared.origin,
+          path: prepared.path,
+          method: request.method,
+          headers: headersOf(delivery, prepared, options.nowMs()),
           body: hasBody ? delivery.body : null,
           timeoutMs: options.timeoutMs,
           ...(delivery.connection === undefined ? {} : { connection: delivery.connection }),
@@ -109,6 +113,31 @@ export function createHttpDelivery(client: HttpClient, options: HttpDeliveryOpti
       client.release(poolKey);
     },
   };
+}
+
+interface Prepared extends Target {
+  readonly request: RequestDescriptor;
+  /** Names and values in turn that are the same for every job. */
+  readonly headers: readonly string[];
+}
+
+/** Undefined when the endpoint is no URL we can send to. */
+function prepare(request: RequestDescriptor): Prepared | undefined {
+  const target = targetOf(request);
+  if (target === undefined) return undefined;
+  const headers: string[] = [];
+  let hasContentType = request.format === 'NONE';
+  for (const name in request.headers) {
+    const lower = name.toLowerCase();
+    if (ownHeaders.has(lower)) continue;
+    if (lower === 'content-type') hasContentType = true;
+    headers.push(name, request.headers[name] ?? '');
+  }
+  if (!hasContentType) headers.push('Content-Type', contentTypes[request.format]);
+  if (request.format === 'GZIP') headers.push('Content-Encoding', 'gzip');
+  headers.push('User-Agent', 'RudderLabs');
+  if (target.authorization !== undefined) headers.push('Authorization', target.authorization);
+  return { ...target, request, headers };
 }
 
 interface Target {
@@ -145,25 +174,14 @@ function printParam(value: unknown): string {
   return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);
 }
 
-function headersOf(delivery: DeliveryRequest, authorization: string | undefined, nowMs: number): string[] {
-  const { request } = delivery;
-  const headers: string[] = [];
-  let hasContentType = request.format === 'NONE';
-  for (const name in request.headers) {
-    const lower = name.toLowerCase();
-    if (ownHeaders.has(lower)) continue;
-    if (lower === 'content-type') hasContentType = true;
-    headers.push(name, request.headers[name] ?? '');
-  }
-  if (!hasContentType) headers.push('Content-Type', contentTypes[request.format]);
-  if (request.format === 'GZIP') headers.push('Content-Encoding', 'gzip');
-  headers.push('User-Agent', 'RudderLabs');
-  if (delivery.idempotencyKey !== '') headers.push('Idempotency-Key', delivery.idempotencyKey);
-  if (authorization !== undefined) headers.push('Authorization', authorization);
-  if (delivery.traceparent !== undefined) headers.push('traceparent', delivery.traceparent);
-  if (delivery.signingKeys.length > 0) {
+function headersOf(delivery: DeliveryRequest, prepared: Prepared, nowMs: number): string[] {
+  const { request, idempotencyKey, traceparent, signingKeys } = delivery;
+  const headers = prepared.headers.slice();
+  if (idempotencyKey !== '') headers.push('Idempotency-Key', idempotencyKey);
+  if (traceparent !== undefined) headers.push('traceparent', traceparent);
+  if (signingKeys.length > 0) {
     const signed = request.format === 'NONE' ? noBytes : delivery.body;
-    headers.push(...signatureHeaders(delivery.signingKeys, delivery.idempotencyKey, nowMs, signed));
+    headers.push(...signatureHeaders(signingKeys, idempotencyKey, nowMs, signed));
   }
   return headers;
 }

@@ -206,8 +206,7 @@ export class Router {
   }
 
   #release(recorded: readonly Recorded[]): void {
-    const nowMs = this.#context.clock.nowMs();
-    for (const { routed, settled } of recorded) this.#metrics.count(routed, settled, nowMs);
+    this.#metrics.count(recorded, this.#context.clock.nowMs());
     const { touched, freed } = this.#window.release(recorded);
     this.#session.release(freed.jobs, freed.bytes);
     this.#pump(touched);
