@@ -61,6 +61,7 @@ export async function startProgramGateway(options: ProgramGatewayOptions): Promi
     postgres,
     sourceById: (sourceId) => workspace.current.sourceById(sourceId),
     replay: (source, request, done) => gateway.replayWebhook(source, request, done),
+    bytesMax: settings.gateway.webhookFailureBytesMax,
     metrics: telemetry.metrics,
     log,
   });

@@ -11,6 +11,8 @@ export type AuthOutcome = { ok: true; source: SourceConfig } | { ok: false; answ
 
 /** Headers whose source is remembered, so that a client's every request does not decode base64 again. */
 const rememberedMax = 10_000;
+/** Write keys are no secret to whoever looks at a page: a password of 40 KB behind one must not be kept 10,000 times. */
+const rememberedCharactersMax = 512;
 
 export class WriteKeyAuth {
   readonly #workspace: WorkspaceHolder;
@@ -31,7 +33,7 @@ export class WriteKeyAuth {
     const remembered = this.#remembered.get(authorization);
     if (remembered !== undefined) return remembered;
     const outcome = this.#lookUp(authorization);
-    if (outcome.ok) {
+    if (outcome.ok && authorization.length <= rememberedCharactersMax) {
       if (this.#remembered.size >= rememberedMax) this.#remembered.clear();
       this.#remembered.set(authorization, outcome);
     }

@@ -24,11 +24,13 @@ export interface WebhookFailuresOptions {
   postgres: Pick<Postgres, 'query'>;
   sourceById(sourceId: string): SourceConfig | undefined;
   replay(source: SourceConfig, request: WebhookRequest, done: (answer: Answer) => void): void;
+  /** Kept of one source; beyond: its oldest are deleted. */
+  bytesMax: number;
   metrics: Metrics;
   log: Pick<ActorLog, 'warn'>;
 }
 
-interface FailureRow {
+interface FailureHead {
   id: number;
   failedAt: Date;
   workspaceId: string;
@@ -36,8 +38,12 @@ interface FailureRow {
   status: number;
   reason: string;
   request: string;
-  body: Buffer;
+  bodyBytes: number;
   replayedAt: Date | null;
+}
+
+interface FailureRow extends FailureHead {
+  body: Buffer;
 }
 
 export class WebhookFailures {
@@ -67,7 +73,7 @@ export class WebhookFailures {
 
   /** Resolves when everything kept so far is written or dropped. */
   async settled(): Promise<void> {
-    await this.#writing;
+    while (this.#writing !== undefined) await this.#writing;
   }
 
   routes(): AdminRoute[] {
@@ -82,7 +88,7 @@ export class WebhookFailures {
         method: 'GET',
         path: '/webhook-failures/:id',
         doc: 'one of them with its body',
-        handle: async ({ params }) => ({ status: 200, json: shown(await this.#read(params.id ?? ''), true) }),
+        handle: async ({ params }) => ({ status: 200, json: shownWithBody(await this.#read(params.id ?? '')) }),
       },
       {
         method: 'POST',
@@ -110,9 +116,11 @@ export class WebhookFailures {
   }
 
   async #writeAll(): Promise<void> {
+    const written = new Set<string>();
     for (let failure = this.#waiting[0]; failure !== undefined; failure = this.#waiting[0]) {
       try {
         await this.#write(failure);
+        written.add(failure.sourceId);
         if (this.#waiting[0] !== failure) continue;
         this.#waiting.shift();
         this.#waitingBytes -= failure.request.body.byteLength;
@@ -122,7 +130,28 @@ export class WebhookFailures {
         break;
       }
     }
+    for (const sourceId of written) await this.#trim(sourceId);
     this.#writing = undefined;
+    // What came while the sources were trimmed.
+    if (this.#waiting.length > 0 && written.size > 0) this.#writing = this.#writeAll();
+  }
+
+  /** The newest of a source stay: whoever knows a write key could fill the disk otherwise. Never rejects. */
+  async #trim(sourceId: string): Promise<void> {
+    const { postgres, bytesMax, log } = this.#options;
+    try {
+      await postgres.query(
+        `delete from sluice_webhook_failures where source_id = $1 and failure_id <= (
+           select max(failure_id) from (
+             select failure_id, sum(octet_length(body) + octet_length(request)) over (order by failure_id desc) as bytes,
+                    row_number() over (order by failure_id desc) as place
+               from sluice_webhook_failures where source_id = $1) as newest
+            where bytes > $2 and place > 1)`,
+        [sourceId, bytesMax],
+      );
+    } catch (error) {
+      log.warn({ error, sourceId }, 'old webhook failures cannot be deleted now; tried again with the next');
+    }
   }
 
   async #write({ workspaceId, sourceId, status, reason, request }: WebhookFailure): Promise<void> {
@@ -141,19 +170,22 @@ export class WebhookFailures {
       throw new AdminError(400, `expected limit to be an integer from 1 to ${pageMax}`);
     }
     if (!Number.isSafeInteger(after)) throw new AdminError(400, 'expected after to be the id of a failure');
-    const { rows } = await this.#options.postgres.query<FailureRow>(
-      `${selectFailures} where failure_id > $1 and ($2 = '' or source_id = $2) order by failure_id limit $3`,
+    const { rows } = await this.#options.postgres.query<FailureHead>(
+      `select ${headColumns} from sluice_webhook_failures where failure_id > $1 and ($2 = '' or source_id = $2) order by failure_id limit $3`,
       [after, query.get('sourceId') ?? '', limit],
     );
     return {
-      failures: rows.map((row) => shown(row, false)),
+      failures: rows.map(shown),
       ...(rows.length < limit ? {} : { next: rows.at(-1)?.id }),
     };
   }
 
   async #read(id: string): Promise<FailureRow> {
     if (!/^\d{1,15}$/.test(id)) throw new AdminError(404, 'no such webhook failure');
-    const { rows } = await this.#options.postgres.query<FailureRow>(`${selectFailures} where failure_id = $1`, [id]);
+    const { rows } = await this.#options.postgres.query<FailureRow>(
+      `select ${headColumns}, body from sluice_webhook_failures where failure_id = $1`,
+      [id],
+    );
     const [row] = rows;
     if (row === undefined) throw new AdminError(404, 'no such webhook failure');
     return row;
@@ -175,12 +207,14 @@ export class WebhookFailures {
   }
 }
 
-const selectFailures = `select failure_id as id, failed_at as "failedAt", workspace_id as "workspaceId",
-  source_id as "sourceId", status, reason, request, body, replayed_at as "replayedAt" from sluice_webhook_failures`;
+const headColumns = `failure_id as id, failed_at as "failedAt", workspace_id as "workspaceId", source_id as "sourceId",
+  status, reason, request, octet_length(body) as "bodyBytes", replayed_at as "replayedAt"`;
 
-function shown(row: FailureRow, withBody: boolean): Record<string, unknown> {
-  const { body, request, ...rest } = row;
+function shown({ request, ...rest }: FailureHead): Record<string, unknown> {
   const head: unknown = JSON.parse(request);
-  const shownRow = { ...rest, request: head, bodyBytes: body.byteLength };
-  return withBody ? { ...shownRow, bodyBase64: body.toString('base64') } : shownRow;
+  return { ...rest, request: head };
+}
+
+function shownWithBody({ body, ...head }: FailureRow): Record<string, unknown> {
+  return { ...shown(head), bodyBase64: body.toString('base64') };
 }

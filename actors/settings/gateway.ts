@@ -95,6 +95,12 @@ export const gatewaySettings = {
     max: 31_536_000_000,
     doc: 'Webhooks that became no events are kept this long',
   }),
+  webhookFailureBytesMax: integer({
+    default: 64 * mebibyte,
+    min: mebibyte,
+    max: 16_384 * mebibyte,
+    doc: 'Webhooks of one source that became no events are kept up to this many bytes, the newest',
+  }),
   requireDestinationIdHeader: boolean({
     default: false,
     doc: 'Refuse /internal/v1/retl without X-Rudder-Destination-Id',

@@ -30,6 +30,7 @@ async function setup(t: TestScope) {
       replayed.push(request);
       done(outcome.answer);
     },
+    bytesMax: 1_000,
     metrics: createMetrics(),
     log: { warn: assert.fail },
   });
@@ -74,4 +75,25 @@ test('keeps a failed webhook byte by byte, lists it and sends it again', async (
   assert.equal(replayed[0]?.query, 'a=1');
   await call('DELETE', '/webhook-failures/:id', { id });
   await assert.rejects(call('GET', '/webhook-failures/:id', { id }), { status: 404 });
+});
+
+test('keeps the newest of a source as far as their bytes allow, and always the last one', async (t) => {
+  const { failures, call } = await setup(t);
+  for (let index = 0; index < 8; index += 1) failures.keep(failureOf(Buffer.alloc(200, index)));
+  failures.keep({ ...failureOf(Buffer.alloc(10)), sourceId: 'other' });
+  await failures.settled();
+  const sizes = async (sourceId: string) => {
+    const { failures: listed } = await call('GET', '/webhook-failures', {}, `sourceId=${sourceId}`);
+    return listed.map(({ id, bodyBytes }: { id: number; bodyBytes: number }) => [Number(id), bodyBytes]);
+  };
+  const kept = await sizes('hook');
+  assert.ok(kept.length > 0 && kept.length < 8, `expected some to be deleted, got ${kept.length}`);
+  assert.equal(kept.at(-1)?.[0], 8, 'the newest is kept');
+  assert.equal((await sizes('other')).length, 1);
+  failures.keep(failureOf(Buffer.alloc(5_000)));
+  await failures.settled();
+  assert.deepEqual(
+    (await sizes('hook')).map(([, bytes]: [number, number]) => bytes),
+    [5_000],
+  );
 });

@@ -62,6 +62,20 @@ test('tells a missing, an unknown and a disabled key apart', () => {
   assert.equal(outcome(`Basic ${encode('key-off:')}`), answers.sourceDisabled);
 });
 
+test('remembers what clients send, and not what only fills memory', () => {
+  const workspace = new WorkspaceHolder();
+  publish(workspace, 1, [sourceOf('a', 'key')]);
+  const auth = new WriteKeyAuth(workspace);
+  const isRemembered = (header: string) => {
+    const first = auth.authenticate(header);
+    return auth.authenticate(header) === first;
+  };
+  assert.equal(isRemembered(`Basic ${encode('key:password')}`), true);
+  const long = `Basic ${encode(`key:${'x'.repeat(10_000)}`)}`;
+  assert.equal(isRemembered(long), false);
+  assert.equal(auth.authenticate(long).ok, true);
+});
+
 test('forgets what it knew when the workspace changes', () => {
   const workspace = new WorkspaceHolder();
   publish(workspace, 1, [sourceOf('a', 'key')]);
