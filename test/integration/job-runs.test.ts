@@ -97,6 +97,10 @@ test('pages of failed records leave out none, whatever order the record ids have
   assert.deepEqual(seen.toSorted(), [...records, large].map(({ recordId }) => recordId).toSorted());
   const refused = await ask('failedRecords', 'pageToken=nonsense');
   assert.deepEqual([refused.status, refused.body], [400, 'rsources: invalid pagination token\n']);
+  const unspeakable = Buffer.from(JSON.stringify({ id: ['t', 's', 'd'], record_id: '\0' })).toString('base64url');
+  assert.equal((await ask('failedRecords', `pageToken=${unspeakable}`)).status, 400, 'what Postgres cannot spell');
+  assert.equal((await ask('failedRecords', 'task_run_id=%00')).status, 200);
+  assert.equal((await ask('status', 'source_id=a%00b')).status, 404);
   assert.equal((await ask('failedRecords', 'pageSize=0')).status, 400);
   assert.deepEqual(JSON.parse((await ask('failedRecords', '', 'unknown')).body), { id: 'unknown', tasks: [] });
   assert.equal((await ask('deleteFailedRecords')).status, 204);
