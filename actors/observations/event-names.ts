@@ -27,7 +27,8 @@ function cut(name: string): string {
 
 export class EventNames {
   readonly #namesMax: number;
-  readonly #bySource = new Map<string, Set<string>>();
+  /** Of each source: names as they came, and as they are told. */
+  readonly #bySource = new Map<string, { told: Map<string, string>; distinct: Set<string> }>();
   #windowEndsMs = 0;
 
   /** `namesMax`: of one source. */
@@ -44,13 +45,18 @@ export class EventNames {
     let names = this.#bySource.get(sourceId);
     if (names === undefined) {
       if (this.#bySource.size >= sourcesMax) this.#bySource.clear();
-      names = new Set();
+      names = { told: new Map(), distinct: new Set() };
       this.#bySource.set(sourceId, names);
     }
+    const known = names.told.get(name);
+    if (known !== undefined) return known;
     const short = shortEventName(name);
-    if (names.has(short)) return short;
-    if (names.size >= this.#namesMax) return otherEventName;
-    names.add(short);
+    if (!names.distinct.has(short)) {
+      if (names.distinct.size >= this.#namesMax) return otherEventName;
+      names.distinct.add(short);
+    }
+    // Long names that are told as the same one are not all kept.
+    if (names.told.size < this.#namesMax) names.told.set(name, short);
     return short;
   }
 }

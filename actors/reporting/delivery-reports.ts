@@ -7,10 +7,10 @@ import { EventNames } from '../observations/event-names.ts';
 import { ObservedSources, type ObservingSettings } from '../observations/observing.ts';
 import type { WorkspaceHolder, WorkspaceIndex } from '../services/workspace.ts';
 import type { DeliveredJob, DeliveryObserver } from './contract.ts';
-import { ExampleGate, type ReportingPlace, ReportTally, reportingPlace } from './report-tally.ts';
+import { ExampleGate, type ReportedEnd, type ReportingPlace, ReportTally, reportingPlace } from './report-tally.ts';
 
 const placesMax = 10_000;
-const succeededCode = 200;
+const succeeded: ReportedEnd = { state: 'succeeded', statusCode: 200 };
 
 /** One for each thread. */
 export class DeliveryReports implements DeliveryObserver {
@@ -49,15 +49,17 @@ export class DeliveryReports implements DeliveryObserver {
     if (parameters === undefined || !this.#sources.of(index, parameters.source_id).reports) return;
     const state = status?.state ?? 'succeeded';
     if (state === 'waiting' || (state === 'failed' && status?.attempt !== 1)) return;
-    tally.add(this.#placeOf(parameters, destinationId, index), {
-      state,
-      statusCode: status?.code ?? succeededCode,
-      eventName: this.#names.nameOf(parameters.source_id, parameters.event_name, receivedAtMs),
-      eventType: this.#names.nameOf('', parameters.event_type, receivedAtMs),
-      errorType: '',
-      atMs: receivedAtMs,
-      sample: () => ({ event: jsonTextOf(payload), response: status?.response ?? '' }),
-    });
+    const { source_id: sourceId, event_name: name, event_type: type } = parameters;
+    tally.add(
+      this.#placeOf(parameters, destinationId, index),
+      {
+        eventName: this.#names.nameOf(sourceId, name, receivedAtMs),
+        eventType: this.#names.nameOf('', type, receivedAtMs),
+        atMs: receivedAtMs,
+        example: () => jsonTextOf(payload),
+      },
+      status === undefined ? succeeded : { state, statusCode: status.code, response: status.response },
+    );
   }
 
   #placeOf(

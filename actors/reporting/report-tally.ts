@@ -1,8 +1,8 @@
 // Adds up what a commit reports, so that a batch of a thousand events costs a handful of rows. An example is taken of
 // each kind of report once a minute and thread, and is small: it is there to recognise an event by, not to keep it.
 
-import { minuteOf, noContent, type Observation } from '../observations/contract.ts';
-import type { ReportDetail, ReportLabels, ReportPlace, ReportSample } from './contract.ts';
+import { minuteOf, noContent, type Observation, type ObservationCollector } from '../observations/contract.ts';
+import type { ReportDetail, ReportedState, ReportLabels, ReportPlace, ReportSample } from './contract.ts';
 
 const exampleBytesMax = 8 * 1024;
 const examplesKnownMax = 10_000;
@@ -39,6 +39,26 @@ export class ExampleGate {
   }
 }
 
+/** An event as its reports name it. */
+export interface ReportedEvent {
+  readonly eventName: string;
+  readonly eventType: string;
+  /** When it was received: examples go by that time. */
+  readonly atMs: number;
+  /** Asked for only when an example is wanted. */
+  example(): string;
+}
+
+/** How it left a stage. */
+export interface ReportedEnd {
+  readonly state: ReportedState;
+  readonly statusCode: number;
+  readonly errorType?: string;
+  readonly violations?: number;
+  /** What was answered; '' or absent when nothing was. */
+  readonly response?: string;
+}
+
 interface Counted {
   count: number;
   violations: number;
@@ -46,59 +66,60 @@ interface Counted {
   sample: string;
 }
 
-export interface ReportAddition extends ReportDetail {
-  count?: number;
-  violations?: number;
-  /** Asked for only when an example is wanted. */
-  sample?: () => ReportSample;
-  /** When the event was received: examples go by that time. */
-  atMs?: number;
-}
-
-export class ReportTally {
+/** Hot where it is used: several additions for every event, none of which makes an object for what is known already. */
+export class ReportTally implements ObservationCollector {
   readonly #gate: ExampleGate;
-  readonly #places = new Map<ReportingPlace, Map<string, Counted>>();
+  /** By place, then by type and name of the event; of those there are few kinds. */
+  readonly #places = new Map<ReportingPlace, Map<string, Counted[]>>();
 
   constructor(gate: ExampleGate) {
     this.#gate = gate;
   }
 
-  add(place: ReportingPlace, addition: ReportAddition): void {
-    const { state, statusCode, eventName, eventType, errorType, count = 1, violations = 0 } = addition;
-    let counted = this.#places.get(place);
-    if (counted === undefined) {
-      counted = new Map();
-      this.#places.set(place, counted);
+  add(place: ReportingPlace, event: ReportedEvent, end: ReportedEnd, count = 1): void {
+    let events = this.#places.get(place);
+    if (events === undefined) {
+      events = new Map();
+      this.#places.set(place, events);
     }
-    // Names may hold anything but U+0000 only by chance; a wrong sum of two odd names harms nobody.
-    const key = `${state}\0${statusCode}\0${eventType}\0${errorType}\0${eventName}`;
-    const known = counted.get(key);
-    if (known !== undefined) {
+    // Names may hold U+0001 only by chance; a wrong sum of two odd names harms nobody.
+    const key = event.eventType === '' ? event.eventName : `${event.eventType}\u0001${event.eventName}`;
+    let kinds = events.get(key);
+    if (kinds === undefined) {
+      kinds = [];
+      events.set(key, kinds);
+    }
+    const { state, statusCode, errorType = '', violations = 0 } = end;
+    for (const known of kinds) {
+      const { detail } = known;
+      if (detail.state !== state || detail.statusCode !== statusCode || detail.errorType !== errorType) continue;
       known.count += count;
       known.violations += violations;
       return;
     }
-    const detail = { state, statusCode, eventName, eventType, errorType };
-    counted.set(key, { count, violations, detail, sample: this.#example(place, key, addition) });
+    const detail = { state, statusCode, eventName: event.eventName, eventType: event.eventType, errorType };
+    kinds.push({ count, violations, detail, sample: this.#example(place, detail, event, end) });
   }
 
   /** The sums so far; starts anew. */
   take(): Observation[] {
     const observations: Observation[] = [];
-    for (const [{ prefix }, counted] of this.#places) {
-      for (const { count, violations, detail, sample } of counted.values()) {
-        const labels = `${prefix},${JSON.stringify(filled(detail)).slice(1)}`;
-        const content = violations === 0 ? noContent : violationsContent(violations);
-        observations.push({ topic: 'report', labels, count, sample, content });
+    for (const [{ prefix }, events] of this.#places) {
+      for (const kinds of events.values()) {
+        for (const { count, violations, detail, sample } of kinds) {
+          const labels = `${prefix},${JSON.stringify(filled(detail)).slice(1)}`;
+          const content = violations === 0 ? noContent : violationsContent(violations);
+          observations.push({ topic: 'report', labels, count, sample, content });
+        }
       }
     }
     this.#places.clear();
     return observations;
   }
 
-  #example({ prefix, takesExamples }: ReportingPlace, key: string, { sample, atMs = 0 }: ReportAddition): string {
-    if (sample === undefined || !takesExamples) return '';
-    return this.#gate.isWanted(`${prefix}\0${key}`, atMs) ? exampleText(sample()) : '';
+  #example({ prefix, takesExamples }: ReportingPlace, detail: ReportDetail, event: ReportedEvent, end: ReportedEnd) {
+    if (!takesExamples || !this.#gate.isWanted(`${prefix}${JSON.stringify(detail)}`, event.atMs)) return '';
+    return exampleText({ event: event.example(), response: end.response ?? '' });
   }
 }
 

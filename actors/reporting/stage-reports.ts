@@ -7,9 +7,21 @@ import type { CommitAdditions, Ending, EventInHand, Outcome, Refusal, Tap, TapFa
 import type { DestinationConfig, SourceConfig } from '../services/workspace.ts';
 import type { HandedJob } from '../storage/partition-session.ts';
 import type { ReportingStage } from './contract.ts';
-import { ExampleGate, type ReportAddition, type ReportingPlace, ReportTally, reportingPlace } from './report-tally.ts';
+import {
+  ExampleGate,
+  type ReportedEnd,
+  type ReportedEvent,
+  type ReportingPlace,
+  ReportTally,
+  reportingPlace,
+} from './report-tally.ts';
 
 const intended = 298;
+const passed: ReportedEnd = { state: 'succeeded', statusCode: 200 };
+/** What came out of a transformation more than went in, or less. */
+const difference: ReportedEnd = { state: 'diff', statusCode: 0 };
+/** Of an event at a destination, in order; a transformation only where there is one. */
+const destinationStages = ['destination_filter', 'user_transformer', 'event_filter', 'dest_transformer'] as const;
 /** Job runs come and go; then their places are made anew. */
 const placesMax = 2_000;
 /** Events of reverse ETL are rows: their names are not what they are told apart by. */
@@ -24,9 +36,6 @@ export function stageReports(settings: ObservingSettings): TapFactory {
     return reports ? new SourceReports(source, examples, names, makeTally) : undefined;
   };
 }
-
-/** The event as all of its reports name it. */
-type About = Pick<Required<ReportAddition>, 'eventName' | 'eventType' | 'errorType' | 'atMs' | 'sample'>;
 
 interface Run {
   jobRunId: string;
@@ -48,7 +57,7 @@ class SourceReports implements Tap {
   readonly #names: EventNames;
   readonly #makeTally: () => ReportTally;
   readonly #destinations: ReadonlyMap<string, DestinationConfig>;
-  readonly #places = new Map<string, ReportingPlace>();
+  readonly #places = new Map<string, Map<ReportingStage, ReportingPlace>>();
 
   constructor(source: SourceConfig, takesExamples: boolean, names: EventNames, makeTally: () => ReportTally) {
     this.#source = source;
@@ -63,7 +72,7 @@ class SourceReports implements Tap {
     const tally = commit.collect(this.#makeTally);
     const about = this.#aboutOf(outcome.inHand, handed);
     const run = runOf(outcome.inHand);
-    tally.add(this.#place('gateway', '', '', run), passed(about));
+    tally.add(this.#place('gateway', '', '', run), about, passed);
     for (const way of waysOf(outcome)) this.#addWay(tally, way, about, run);
   }
 
@@ -73,35 +82,35 @@ class SourceReports implements Tap {
     const run = runOf(inHand);
     // What could not even be read has not passed the gateway: one event, one end.
     const isRead = ending.stage !== 'preprocess';
-    if (isRead) tally.add(this.#place('gateway', '', '', run), passed(about));
+    if (isRead) tally.add(this.#place('gateway', '', '', run), about, passed);
     const stage = isRead ? stageAtSource(ending.stage) : 'gateway';
-    tally.add(this.#place(stage, isRead ? 'gateway' : '', '', run), ended(about, ending));
+    tally.add(this.#place(stage, isRead ? 'gateway' : '', '', run), about, endedBy(ending));
   }
 
-  #addWay(tally: ReportTally, { destinationId, routed, refusals }: Way, about: About, run: Run): void {
-    const at = (stage: ReportingStage, before: ReportingStage) => this.#place(stage, before, destinationId, run);
-    const count = (stage: Refusal['stage']) => refusals.filter((refusal) => refusal.stage === stage).length;
-    const add = (place: ReportingPlace, stage: Refusal['stage'], succeeded: number): void => {
-      if (succeeded > 0) tally.add(place, passed(about, succeeded));
-      for (const refusal of refusals) if (refusal.stage === stage) tally.add(place, ended(about, refusal));
+  #addWay(tally: ReportTally, { destinationId, routed, refusals }: Way, about: ReportedEvent, run: Run): void {
+    let before: ReportingStage = 'gateway';
+    const add = (stage: (typeof destinationStages)[number], succeeded: number): ReportingPlace => {
+      const place = this.#place(stage, before, destinationId, run);
+      before = stage;
+      if (succeeded > 0) tally.add(place, about, passed, succeeded);
+      for (const refusal of refusals) if (refusal.stage === stage) tally.add(place, about, endedBy(refusal));
+      return place;
     };
-    const isLetIn = count('destination_filter') === 0;
-    add(at('destination_filter', 'gateway'), 'destination_filter', isLetIn ? 1 : 0);
+    const isLetIn = countAt(refusals, 'destination_filter') === 0;
+    add('destination_filter', isLetIn ? 1 : 0);
     if (!isLetIn) return;
-    const made = routed + count('dest_transformer') + count('event_filter');
-    let before: ReportingStage = 'destination_filter';
+    const passedOn = routed + countAt(refusals, 'dest_transformer');
+    const made = passedOn + countAt(refusals, 'event_filter');
     if ((this.#destinations.get(destinationId)?.transformations?.length ?? 0) > 0) {
-      const place = at('user_transformer', before);
-      add(place, 'user_transformer', made);
-      const more = made + count('user_transformer') - 1;
-      if (more !== 0) tally.add(place, { ...about, state: 'diff', statusCode: 0, count: more });
-      before = 'user_transformer';
+      const place = add('user_transformer', made);
+      const more = made + countAt(refusals, 'user_transformer') - 1;
+      if (more !== 0) tally.add(place, about, difference, more);
     }
-    add(at('event_filter', before), 'event_filter', made - count('event_filter'));
-    add(at('dest_transformer', 'event_filter'), 'dest_transformer', routed);
+    add('event_filter', passedOn);
+    add('dest_transformer', routed);
   }
 
-  #aboutOf(inHand: EventInHand | undefined, { job }: HandedJob): About {
+  #aboutOf(inHand: EventInHand | undefined, { job }: HandedJob): ReportedEvent {
     const { id, sourceDefinition } = this.#source;
     const atMs = job.receivedAtMs;
     const eventType = this.#names.nameOf('', inHand?.event.type, atMs);
@@ -109,18 +118,14 @@ class SourceReports implements Tap {
     return {
       eventName: isRow ? eventType : this.#names.nameOf(id, inHand?.event.event, atMs),
       eventType,
-      errorType: '',
       atMs,
-      sample: () => ({
-        event: inHand === undefined ? '' : Buffer.concat(inHand.encoded()).toString(),
-        response: '',
-      }),
+      example: () => (inHand === undefined ? '' : Buffer.concat(inHand.encoded()).toString()),
     };
   }
 
   #place(reportedBy: ReportingStage, inReportedBy: ReportingStage | '', destinationId: string, run: Run) {
-    const key = `${reportedBy}\0${inReportedBy}\0${destinationId}\0${run.jobRunId}\0${run.taskRunId}`;
-    const known = this.#places.get(key);
+    const byStage = this.#placesOf(destinationId, run);
+    const known = byStage.get(reportedBy);
     if (known !== undefined) return known;
     const { id, workspaceId, sourceDefinition } = this.#source;
     const destination = this.#destinations.get(destinationId);
@@ -146,9 +151,20 @@ class SourceReports implements Tap {
       },
       this.#takesExamples,
     );
-    if (this.#places.size >= placesMax) this.#places.clear();
-    this.#places.set(key, place);
+    byStage.set(reportedBy, place);
     return place;
+  }
+
+  /** Which stage an event comes from follows from where it is and whose destination it is. */
+  #placesOf(destinationId: string, { jobRunId, taskRunId }: Run): Map<ReportingStage, ReportingPlace> {
+    const key = jobRunId === '' ? destinationId : `${destinationId}\0${jobRunId}\0${taskRunId}`;
+    let places = this.#places.get(key);
+    if (places === undefined) {
+      if (this.#places.size >= placesMax) this.#places.clear();
+      places = new Map();
+      this.#places.set(key, places);
+    }
+    return places;
   }
 }
 
@@ -178,16 +194,12 @@ function runOf(inHand: EventInHand | undefined): Run {
   return jobRunId === undefined ? noRun : { jobRunId, taskRunId: inHand?.parameters.source_task_run_id ?? '' };
 }
 
-function passed(about: About, count = 1): ReportAddition {
-  return { ...about, state: 'succeeded', statusCode: 200, count };
+function countAt(refusals: readonly Refusal[], stage: Refusal['stage']): number {
+  let count = 0;
+  for (const refusal of refusals) if (refusal.stage === stage) count += 1;
+  return count;
 }
 
-function ended(about: About, { code, reason }: Pick<Refusal, 'code' | 'reason'>): ReportAddition {
-  const { sample } = about;
-  return {
-    ...about,
-    state: code === intended ? 'filtered' : 'aborted',
-    statusCode: code,
-    sample: () => ({ event: sample().event, response: reason }),
-  };
+function endedBy({ code, reason }: Pick<Refusal, 'code' | 'reason'>): ReportedEnd {
+  return { state: code === intended ? 'filtered' : 'aborted', statusCode: code, response: reason };
 }

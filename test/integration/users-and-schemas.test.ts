@@ -115,7 +115,7 @@ test('schemas are put together, bounded by names, served in pages and forwarded 
   await tell('s1', [event('A', { n: 1 }), event('A', { n: 2 }), event('B', {})]);
   await log.gather();
   await schemas.takeOver();
-  await tell('s1', [event('A', { n: 'x', m: null }), event('C1', {}), event('C2', {}), event('C3', {})]);
+  await tell('s1', [event('A', { n: 'x', m: null }), event('C1', {}), event('C2', {})]);
   await log.gather();
   await schemas.takeOver();
 
@@ -137,7 +137,7 @@ test('schemas are put together, bounded by names, served in pages and forwarded 
   assert.deepEqual(
     all.map(({ eventName, count }) => [eventName.slice(0, 7).replace(/^C\d$/, 'one of C'), count]),
     [
-      ['(other)', 2],
+      ['(other)', 1],
       ['A', 3],
       ['B', 1],
       ['one of C', 1],

@@ -37,7 +37,8 @@ const place: ReportPlace = {
   terminalState: true,
   initialState: false,
 };
-const detail = { state: 'succeeded', statusCode: 200, eventName: 'Order', eventType: 'track', errorType: '' } as const;
+const good = { state: 'succeeded', statusCode: 200 } as const;
+const order = (example = '{}', atMs = 0) => ({ eventName: 'Order', eventType: 'track', atMs, example: () => example });
 
 function settings(reporting: Partial<Settings['reporting']> = {}): Settings {
   const loaded = loadConfig(settingsSchema, { environment: {}, flags: [] });
@@ -49,13 +50,13 @@ test('reports of one kind are one row, however many events there are', () => {
   const tally = new ReportTally(new ExampleGate());
   const here = reportingPlace(place, true);
   for (let index = 0; index < 1_000; index += 1) {
-    tally.add(here, { ...detail, violations: 2, sample: () => ({ event: `{"n":${index}}`, response: 'ok' }) });
+    tally.add(here, order(`{"n":${index}}`), { ...good, violations: 2, response: 'ok' });
   }
-  tally.add(here, { ...detail, state: 'aborted', statusCode: 400 });
-  const [good, bad] = tally.take();
-  assert.equal(good?.count, 1_000);
-  assert.equal(violationsOf(good.content), 2_000);
-  assert.deepEqual(exampleOf(good.sample), { event: '{"n":0}', response: 'ok' });
+  tally.add(here, order(), { state: 'aborted', statusCode: 400 });
+  const [well, bad] = tally.take();
+  assert.equal(well?.count, 1_000);
+  assert.equal(violationsOf(well.content), 2_000);
+  assert.deepEqual(exampleOf(well.sample), { event: '{"n":0}', response: 'ok' });
   assert.deepEqual(JSON.parse(bad?.labels ?? ''), {
     workspaceId: 'ws-1',
     sourceId: 'src-1',
@@ -76,7 +77,7 @@ test('an example is taken once a minute, small, and nowhere where none is to be 
   const gate = new ExampleGate();
   const examples = (atMs: number, takesExamples: boolean, event = '{}'): number => {
     const tally = new ReportTally(gate);
-    tally.add(reportingPlace(place, takesExamples), { ...detail, atMs, sample: () => ({ event, response: '' }) });
+    tally.add(reportingPlace(place, takesExamples), order(event, atMs), good);
     return tally.take().filter(({ sample }) => exampleOf(sample).event !== '').length;
   };
   assert.equal(examples(60_000, false), 0);
