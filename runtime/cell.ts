@@ -8,21 +8,20 @@
 //
 // While an actor starts, backs off or is parked its mailbox is not emptied; being bounded, it refuses in the end.
 
+import { textOfError } from '../transport/index.ts';
 import type { StopReason } from './actor.ts';
 import type { ActorType, CellHost } from './actor-type.ts';
 import type { ActorAddress } from './address.ts';
-import { isEnvironmentFailure, RuntimeError, soundError } from './errors.ts';
+import { open, passOn, takeIn, tellFailure } from './cell-mail.ts';
+import { RuntimeError } from './errors.ts';
 import { Incarnation, isThenable, whenSettled } from './incarnation.ts';
-import { type Mail, weighMessage } from './mail.ts';
+import type { Mail } from './mail.ts';
 import type { Mailbox } from './mailbox.ts';
 import type { Schedulable, Slice } from './scheduler.ts';
 import { afterResume, type FailureHistory, judgeFailure, type Verdict } from './supervision.ts';
 import { CallbackWait } from './timers.ts';
 
 export type CellState = 'idle' | 'starting' | 'running' | 'waiting' | 'stopping' | 'backing-off' | 'parked' | 'stopped';
-
-/** Messages by reference are weighed only behind this many others: weighing costs more than an empty handler. */
-const weighFrom = 16;
 
 type OrderlyStop = 'passivated' | 'drain' | 'migrating';
 
@@ -86,16 +85,9 @@ export class Cell implements Schedulable {
       return false;
     }
     this.mailbox ??= host.mailboxes.borrow();
-    const { mailbox } = this;
-    if (mail.body === undefined && mailbox.size >= weighFrom) mail.bytes = weighMessage(mail.message);
-    let lost = mailbox.offer(mail, this.type.mailbox);
-    while (lost !== undefined) {
-      host.bury(lost, this.address, lost === mail ? 'mailbox-full' : 'dropped-oldest');
-      if (lost === mail) {
-        this.releaseMailbox();
-        return false;
-      }
-      lost = mailbox.offer(mail, this.type.mailbox);
+    if (!takeIn(this, this.mailbox, mail)) {
+      this.releaseMailbox();
+      return false;
     }
     if (this.state === 'idle') host.scheduler.enqueue(this);
     return true;
@@ -208,7 +200,7 @@ export class Cell implements Schedulable {
       this.becomeIdle();
       return;
     }
-    if (mail.body !== undefined && !this.decode(mail, mail.body)) {
+    if (mail.body !== undefined && !open(this, mail)) {
       this.becomeIdle();
       return;
     }
@@ -232,17 +224,6 @@ export class Cell implements Schedulable {
       return;
     }
     if (this.state === 'running') this.finish(incarnation, mail);
-  }
-
-  private decode(mail: Mail, body: Uint8Array): boolean {
-    try {
-      mail.message = this.host.decodeMessage(body);
-      mail.body = undefined;
-      return true;
-    } catch {
-      this.host.bury(mail, this.address, 'undecodable');
-      return false;
-    }
   }
 
   private finish(incarnation: Incarnation, mail: Mail): void {
@@ -269,16 +250,8 @@ export class Cell implements Schedulable {
 
   private fail(thrown: unknown, mail: Mail | undefined): void {
     const { host, incarnation } = this;
-    const isEnvironment = isEnvironmentFailure(thrown);
-    const error = soundError(thrown);
-    host.counters.failures += 1;
-    host.log.error({ ...this.address, state: this.state, error }, 'an actor failed');
-    if (incarnation?.span !== undefined) incarnation.endSpan(error.message);
-    if (mail !== undefined) {
-      const text = `the handler of ${this.type.kind} failed: ${error.message}`;
-      const failure = new RuntimeError('HANDLER_FAILED', text, { retryable: isEnvironment, cause: error });
-      host.bury(mail, this.address, 'handler-failed', failure);
-    }
+    const isEnvironment = tellFailure(this, this.state, thrown, mail);
+    if (incarnation?.span !== undefined) incarnation.endSpan(textOfError(thrown));
     const verdict = judgeFailure(this.history, this.type.supervision, {
       nowMs: host.clock.monotonicMs(),
       isEnvironment,
@@ -368,10 +341,8 @@ export class Cell implements Schedulable {
     if (request?.reason === 'passivated') this.host.counters.passivated += 1;
     this.state = 'stopped';
     this.host.forget(this.address);
-    for (let mail = this.mailbox?.shift(); mail !== undefined; mail = this.mailbox?.shift()) {
-      if (mail.self !== undefined) continue;
-      if (request?.reason === 'migrating') this.host.reroute(mail, this.address);
-      else this.host.bury(mail, this.address, leftovers);
+    if (this.mailbox !== undefined) {
+      passOn(this, this.mailbox, request?.reason === 'migrating' ? 'moved' : leftovers);
     }
     this.releaseMailbox();
     request?.done(true);
