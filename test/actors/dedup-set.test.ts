@@ -41,7 +41,8 @@ test('a set finds what was seen within the window, and nothing from more than a 
       const set = new DedupSet(windowMs);
       const seen = new Map<string, number>();
       let nowMs = 1_790_000_000_000;
-      let newestMs = nowMs;
+      // Nothing has come yet: the first event may be older than the clock.
+      let newestMs = Number.NEGATIVE_INFINITY;
       let size = 0;
       for (const [passedMs, [low, high]] of steps) {
         nowMs += passedMs;
