@@ -2,7 +2,7 @@
 // `exit` is the only sign of death; an `error` before it only gives the reason.
 
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { ControlClient, eventLoopGauge } from '../transport/index.ts';
+import { ControlClient, eventLoopGauge, textOfError } from '../transport/index.ts';
 import type { ActorLog } from './actor.ts';
 import { RunningActor, runningActorBytes } from './running-actor.ts';
 import type { ThreadControl, ThreadLogLine, ThreadStart } from './thread-contract.ts';
@@ -62,12 +62,12 @@ export class PoolThread {
 
   #watchExit(): Promise<string> {
     return new Promise((resolve) => {
-      let error: Error | undefined;
+      let failure: string | undefined;
       this.#worker.on('error', (thrown: unknown) => {
-        error = thrown instanceof Error ? thrown : new Error(String(thrown));
+        failure = textOfError(thrown);
       });
       this.#worker.once('exit', (exitCode) => {
-        const end = error === undefined ? `it ended with code ${exitCode}` : `it failed: ${error.message}`;
+        const end = failure === undefined ? `it ended with code ${exitCode}` : `it failed: ${failure}`;
         const actor = this.running.read();
         const reason = actor === undefined ? end : `${end}, in a slice of ${actor}`;
         this.control.close(reason);

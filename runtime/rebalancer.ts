@@ -2,6 +2,7 @@
 // decided by rebalance.ts from what was seen over a while; how is a live move (move.ts). Off where there is no choice:
 // a role with one thread, and threads with native storage.
 
+import { textOfError } from '../transport/index.ts';
 import type { ActorLog } from './actor.ts';
 import { type ActorAddress, parseAddress } from './address.ts';
 import { chooseMoves, type Move, type RebalanceOptions, rebalanceDefaults, type ThreadReport } from './rebalance.ts';
@@ -64,7 +65,7 @@ export class Rebalancer {
     const { clock, options, log } = this.#setup;
     this.#timer = clock.setTimer(options.lookMs, () => {
       this.#round()
-        .catch((error: unknown) => log.warn({ error: String(error) }, 'could not look at the load of the threads'))
+        .catch((error: unknown) => log.warn({ error: textOfError(error) }, 'could not look at the load of the threads'))
         .finally(() => this.start());
     });
   }
@@ -114,7 +115,7 @@ export class Rebalancer {
       await move(parseAddress(address), to);
       log.info({ actor: address, from, to }, 'moved a hot actor to a cooler thread');
     } catch (error) {
-      log.warn({ actor: address, from, to, error: String(error) }, 'a hot actor could not be moved');
+      log.warn({ actor: address, from, to, error: textOfError(error) }, 'a hot actor could not be moved');
     }
   }
 }

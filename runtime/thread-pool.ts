@@ -2,6 +2,7 @@
 // order (thread-drain.ts). A slot is a thread id and its role for good; the worker in it comes and goes.
 
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { textOfError } from '../transport/index.ts';
 import type { ActorLog } from './actor.ts';
 import type { ActorAddress } from './address.ts';
 import { checkAddress } from './arguments.ts';
@@ -272,7 +273,7 @@ export class ThreadPool {
       },
       (error: unknown) => {
         // It was terminated, or is gone: its exit decides what happens next.
-        if (!this.#ending) this.#options.log.error({ ...loss, error: String(error) }, 'a thread did not start');
+        if (!this.#ending) this.#options.log.error({ ...loss, error: textOfError(error) }, 'a thread did not start');
       },
     );
   }

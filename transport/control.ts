@@ -16,6 +16,9 @@ export interface ControlCallOptions {
   transfer?: readonly Transferable[];
 }
 
+/** Longest delay Node's timers take; beyond it they fire at once. */
+const timerMsMax = 2 ** 31 - 1;
+
 type Outcome = { ok: true; value: unknown } | { ok: false; error: CrossingError };
 
 /** The one function comlink sees. */
@@ -71,7 +74,8 @@ export class ControlClient<Methods extends ControlMethods> {
         settle();
         reject(reason);
       };
-      const timer = setTimeout(() => fail(timedOut(name, options.timeoutMs)), options.timeoutMs);
+      const waitMs = Math.min(options.timeoutMs, timerMsMax);
+      const timer = setTimeout(() => fail(timedOut(name, options.timeoutMs)), waitMs);
       this.#pending.add(fail);
       this.#send(name, args, options.transfer).then(
         (outcome) => {

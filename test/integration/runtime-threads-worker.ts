@@ -23,7 +23,7 @@ export type ProbeMessage =
   | { kind: 'spans' }
   | { kind: 'where' }
   | { kind: 'exit'; exitCode: number }
-  | { kind: 'throwOutside' }
+  | { kind: 'throwOutside'; what?: 'poison' }
   | { kind: 'block' }
   | { kind: 'hoard' }
   | { kind: 'never' }
@@ -72,6 +72,9 @@ function toil(context: ActorContext<ProbeMessage>, message: { kind: 'toil'; ms: 
   context.ref<ProbeMessage>(context.self.kind, context.key).tell(message);
 }
 
+/** No text can be made of it. */
+const unprintable: unknown = { toString: 1, valueOf: 1 };
+
 const broadcasts = new Map<string, unknown>();
 
 function defineProbe(kind: string, role: string, threadId: number, stops: Int32Array): ActorDefinition<ProbeMessage> {
@@ -101,6 +104,7 @@ function defineProbe(kind: string, role: string, threadId: number, stops: Int32A
               return;
             case 'throwOutside':
               queueMicrotask(() => {
+                if (message.what === 'poison') throw unprintable;
                 throw new Error('outside of any handler');
               });
               return;

@@ -90,6 +90,13 @@ test('an exception outside of any handler costs its thread only, and names the r
   assert.deepEqual(await probe('a').ask({ kind: 'values' }, { timeoutMs }), []);
 });
 
+test('what cannot be printed, thrown outside of any handler, costs its thread only', async (t) => {
+  const { probe, nextLoss } = await setup(t);
+  probe('a').tell({ kind: 'throwOutside', what: 'poison' });
+  assert.match((await nextLoss()).reason, /something was thrown that cannot be printed/);
+  assert.deepEqual(await probe('a').ask({ kind: 'values' }, { timeoutMs }), []);
+});
+
 test('a thread beyond its heap limit is replaced and the process lives', async (t) => {
   const groups = [{ role: 'actors', count: 1, heapMbMax: 32 }];
   const { probe, nextLoss } = await setup(t, {}, groups);

@@ -49,6 +49,11 @@ test('a call without an answer rejects at its deadline, and the next one still w
   assert.equal(await client.call('add', [1, 1], { timeoutMs }), 2);
 });
 
+test('a deadline beyond what a timer can wait is far away, not at once', async (t) => {
+  const { client } = setup(t);
+  assert.equal(await client.call('add', [2, 3], { timeoutMs: 2 ** 40 }), 5);
+});
+
 test('calls reject with THREAD_LOST when the thread dies, pending and later ones', async (t) => {
   const { client, exited } = setup(t);
   const pending = client.call('hang', [], { timeoutMs });
