@@ -364,6 +364,13 @@ test('a throttled destination gets what it may, in order, and the other one is n
   assert.ok(tookMs >= 8_900 && tookMs <= 10_500, `expected 50 jobs at 5 a second to take about 9 s, got ${tookMs} ms`);
   const own = run.destinations.requests.filter(({ request }) => request.poolKey === 'd1');
   assert.equal(own.length, 50);
+  const bySecond = new Map<number, number>();
+  for (const { sentAtMs } of own) {
+    const second = Math.floor((sentAtMs - startMs) / 1_000);
+    bySecond.set(second, (bySecond.get(second) ?? 0) + 1);
+  }
+  // Beginning with what may come at once, then five in every second.
+  for (const [second, sent] of bySecond) assert.ok(sent <= (second === 0 ? 10 : 6), `${sent} in second ${second}`);
   assert.deepEqual(
     findOvertaking(own.map(({ event }) => ({ userId: String(event.userId), sequence: Number(event.sequence) }))),
     [],
