@@ -84,7 +84,7 @@ export function startObservers(parts: ObserversParts): Observers {
       await log.forgetBefore('report', minuteOf(nowMs() - settings.reporting.retentionMs));
       await users.forgetBefore(Math.floor((nowMs() - settings.trackedUsers.retentionMs) / msPerHour));
     }
-    health().succeeded();
+    health();
   });
   return {
     routes: [
@@ -128,7 +128,7 @@ function createSenders(parts: ObserversParts, { log, users, schemas }: Told): { 
     sender.start();
     const reporter = loopOf(parts, 'tracked-users', usersMs, async (ownHealth) => {
       await reportUsers({ ...common, store: users, nowMs: () => clock.nowMs() });
-      ownHealth().succeeded();
+      ownHealth();
     });
     open.push(sender, reporter, client);
   }
@@ -138,7 +138,7 @@ function createSenders(parts: ObserversParts, { log, users, schemas }: Told): { 
     const sink = httpSchemaSink(client, forwardUrl, timeoutMs);
     const forwarder = loopOf(parts, 'event-schemas', sendMs, async (health) => {
       await forwardSchemas(schemas, sink);
-      health().succeeded();
+      health();
     });
     open.push(forwarder, client);
   }
@@ -167,7 +167,7 @@ function startDebugger({ settings, workspace, seams, log }: ObserversParts): { h
   };
 }
 
-/** Its health is in the status from its first success or failure on. */
+/** Its health is in the status once `run` has asked for it, or has failed. */
 function loopOf(
   { services, seams }: ObserversParts,
   name: string,
@@ -184,7 +184,11 @@ function loopOf(
     everyMs,
     clock,
     random,
-    run: () => run(health).then(() => true),
+    run: async () => {
+      await run(health);
+      known?.succeeded();
+      return true;
+    },
     onError: (error) => health().failed(error instanceof Error ? error.message : String(error)),
   });
   loop.start();
