@@ -49,8 +49,11 @@ export class PoolThread {
     });
     this.loopUtilization = eventLoopGauge(this.#worker);
     this.loadUtilization = eventLoopGauge(this.#worker);
-    this.#worker.on('message', (line: ThreadLogLine) => {
-      options.log[line.level]({ thread: `${role}-${threadId}`, ...line.fields }, line.text);
+    const thread = `${role}-${threadId}`;
+    this.#worker.on('message', (line: unknown) => {
+      if (isLogLine(line)) options.log[line.level]({ thread, ...line.fields }, line.text);
+      // Any code in the worker can post to its parent; what it says may be anybody's data.
+      else options.log.warn({ thread, type: typeof line }, 'a thread posted something that is no log line');
     });
     this.exited = this.#watchExit();
   }
@@ -75,4 +78,11 @@ export class PoolThread {
       });
     });
   }
+}
+
+function isLogLine(value: unknown): value is ThreadLogLine {
+  if (typeof value !== 'object' || value === null) return false;
+  const { level, fields, text } = value as Partial<ThreadLogLine>;
+  const isLevel = level === 'debug' || level === 'info' || level === 'warn' || level === 'error';
+  return isLevel && typeof text === 'string' && typeof fields === 'object' && fields !== null;
 }

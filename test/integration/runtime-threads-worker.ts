@@ -1,5 +1,6 @@
 // The worker of runtime-threads.test.ts and runtime-moves.test.ts: small actors that answer, end their thread, block it, and tell what they saw.
 
+import { parentPort } from 'node:worker_threads';
 import {
   type ActorContext,
   type ActorDefinition,
@@ -22,6 +23,8 @@ export type ProbeMessage =
   | { kind: 'values' }
   | { kind: 'spans' }
   | { kind: 'where' }
+  /** Past the log, straight to whoever listens to the worker. */
+  | { kind: 'post'; values: unknown[] }
   | { kind: 'exit'; exitCode: number }
   | { kind: 'throwOutside'; what?: 'poison' }
   | { kind: 'block' }
@@ -75,6 +78,11 @@ function toil(context: ActorContext<ProbeMessage>, message: { kind: 'toil'; ms: 
 /** No text can be made of it. */
 const unprintable: unknown = { toString: 1, valueOf: 1 };
 
+function throwOutside(what: 'poison' | undefined): never {
+  if (what === 'poison') throw unprintable;
+  throw new Error('outside of any handler');
+}
+
 const broadcasts = new Map<string, unknown>();
 
 function defineProbe(kind: string, role: string, threadId: number, stops: Int32Array): ActorDefinition<ProbeMessage> {
@@ -96,6 +104,9 @@ function defineProbe(kind: string, role: string, threadId: number, stops: Int32A
             case 'spans':
               context.reply(spans);
               return;
+            case 'post':
+              for (const value of message.values) parentPort?.postMessage(value);
+              return;
             case 'where':
               context.reply({ threadId, role, topic: broadcasts.get('topic') } satisfies ProbeWhere);
               return;
@@ -103,10 +114,7 @@ function defineProbe(kind: string, role: string, threadId: number, stops: Int32A
               process.exit(message.exitCode);
               return;
             case 'throwOutside':
-              queueMicrotask(() => {
-                if (message.what === 'poison') throw unprintable;
-                throw new Error('outside of any handler');
-              });
+              queueMicrotask(() => throwOutside(message.what));
               return;
             case 'block':
               context.log.info({}, 'blocking');

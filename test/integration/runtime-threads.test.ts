@@ -97,6 +97,14 @@ test('what cannot be printed, thrown outside of any handler, costs its thread on
   assert.deepEqual(await probe('a').ask({ kind: 'values' }, { timeoutMs }), []);
 });
 
+test('what a library of a worker posts to main is no log line, and is reported as such', async (t) => {
+  const { probe, nextLog } = await setup(t);
+  const values = [5, null, 'text', {}, { level: 'toString', fields: {}, text: 'x' }, { level: 'info', fields: 1 }];
+  probe('a').tell({ kind: 'post', values });
+  for (const _value of values) await nextLog('a thread posted something that is no log line');
+  assert.deepEqual(await probe('a').ask({ kind: 'values' }, { timeoutMs }), []);
+});
+
 test('a thread beyond its heap limit is replaced and the process lives', async (t) => {
   const groups = [{ role: 'actors', count: 1, heapMbMax: 32 }];
   const { probe, nextLoss } = await setup(t, {}, groups);
