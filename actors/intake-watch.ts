@@ -20,6 +20,8 @@ export interface IntakeWatchOptions {
   /** Undefined where the disk is not ours to look at. */
   disk: Pick<DiskWatch, 'level' | 'freeBytes' | 'ballastBytes'> | undefined;
   pressure(): Promise<StoragePressure>;
+  /** Whether PostgreSQL answers others: then a lane that lost its connection, or its lane, soon has another. */
+  databaseUp(): boolean;
   metrics: Metrics;
   clock: Clock;
   log: Pick<ActorLog, 'warn' | 'info'>;
@@ -101,8 +103,9 @@ export class IntakeWatch {
       // A storage actor that restarts says nothing for a moment; what it said before still holds.
       return;
     }
-    const { settings, disk, log } = this.#options;
-    const closed = closedReason(this.#pressure, settings.queueBytesMax);
+    const { settings, disk, log, databaseUp } = this.#options;
+    const isAway = this.#pressure.isAway && !databaseUp();
+    const closed = closedReason({ ...this.#pressure, isAway }, settings.queueBytesMax);
     const refused = refusedWorkspaces(this.#pressure, settings.workspaceBytesMax, disk?.level === 'shed');
     if (closed !== this.#closed) {
       if (closed === '') log.info({}, 'events are accepted again');

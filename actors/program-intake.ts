@@ -13,6 +13,7 @@ export interface ProgramIntakeOptions {
   /** Where the embedded PostgreSQL keeps its data: of another server's disk nothing is known. */
   dataDirectory: string | undefined;
   storage: Pick<StorageLanes, 'pressure'>;
+  databaseUp(): boolean;
   metrics: Metrics;
   clock: Clock;
   log: Pick<ActorLog, 'warn' | 'info'>;
@@ -25,7 +26,7 @@ export interface ProgramIntake {
 
 /** Resolves after the first look at everything. */
 export async function startProgramIntake(options: ProgramIntakeOptions): Promise<ProgramIntake> {
-  const { settings, dataDirectory, storage, metrics, clock, log } = options;
+  const { settings, dataDirectory, storage, metrics, clock, log, databaseUp } = options;
   const { diskWarnBytes, diskShedBytes, diskRefuseBytes, ballastBytes } = settings;
   let ballast: Ballast | undefined;
   let disk: DiskWatch | undefined;
@@ -35,7 +36,15 @@ export async function startProgramIntake(options: ProgramIntakeOptions): Promise
     disk = new DiskWatch({ folder: dataDirectory, marks, ballast, clock, log });
     await disk.start();
   }
-  const watch = new IntakeWatch({ settings, disk, pressure: () => storage.pressure(), metrics, clock, log });
+  const watch = new IntakeWatch({
+    settings,
+    disk,
+    pressure: () => storage.pressure(),
+    databaseUp,
+    metrics,
+    clock,
+    log,
+  });
   await watch.start();
   return {
     watch,

@@ -113,6 +113,7 @@ class RunningProgram implements Program {
       settings: settings.storage,
       dataDirectory: database.dataDirectory,
       storage,
+      databaseUp: () => this.#databaseUp,
       metrics: this.#metrics,
       clock,
       log: this.#log,

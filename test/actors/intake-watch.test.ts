@@ -39,8 +39,10 @@ test('a workspace at its quota is refused; while space is tight so are those tha
 
 test('what storage says counts until it says something else, and the disk counts at once', async () => {
   let answer: StoragePressure | Error = pressure({ a: 10 });
+  let databaseUp = true;
   const disk = { level: 'plenty' as 'plenty' | 'refuse', freeBytes: 1, ballastBytes: 0 };
   const watch = new IntakeWatch({
+    databaseUp: () => databaseUp,
     settings: { queueBytesMax: 0, workspaceBytesMax: 10 },
     disk,
     pressure: async () => {
@@ -63,6 +65,13 @@ test('what storage says counts until it says something else, and the disk counts
   answer = pressure({ a: 9 });
   await watch.start();
   assert.deepEqual([watch.isFull('a'), watch.closedReason, watch.status().state], [false, '', 'open']);
+  // A lane that was taken over has lost its connection as well, and stores by way of its new owner in a moment.
+  answer = { ...pressure({}), isAway: true };
+  await watch.start();
+  assert.equal(watch.closedReason, '');
+  databaseUp = false;
+  await watch.start();
+  assert.equal(watch.closedReason, 'PostgreSQL is away');
 });
 
 test('bytes are counted by queue and by the workspace that a partition belongs to, shards and all', () => {
