@@ -1,6 +1,7 @@
 // Deliveries with tokens: against a real OAuth 2 server, and against a control plane that keeps the account.
 
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { OAuth2Server } from 'oauth2-mock-server';
 import { createHttpDelivery, type DeliveryOutcome } from '../../actors/router/delivery.ts';
@@ -51,6 +52,10 @@ async function startOauth(t: TestContext) {
   t.after(() => server.stop());
   const grants: Grant[] = [];
   const refusal = { error: '' };
+  // Otherwise two tokens of one second are the same.
+  server.service.on('beforeTokenSigning', (token) => {
+    token.payload.jti = randomUUID();
+  });
   server.service.on('beforeResponse', (response, request) => {
     const body = request.body as Record<string, string>;
     const basic = Buffer.from(String(request.headers.authorization ?? '').replace('Basic ', ''), 'base64').toString();
