@@ -12,6 +12,7 @@ const others =
 const kept = 'only for rows that Postgres refuses, which the writer of an inbox does not let in';
 const reconnected =
   'only when the writer has lost its connection since the round began; storage-model.test.ts goes there';
+const tooLong = 'only for ids that are longer than an index takes; storage-datasets.test.ts goes there';
 const unexplained = 'only after errors of Postgres that say nothing; storage-faults.test.ts goes there';
 const silent = 'only when Postgres has not noticed the end of a connection; storage-faults.test.ts goes there';
 const pause = 'a pause until Postgres has noticed the end of the last process; nothing happens in it';
@@ -75,6 +76,8 @@ export const unreachedReasons: Readonly<Record<string, string>> = {
   'storage/ownership:takeLane/endFormerSession': silent,
   'storage/queues:readLanes/': 'for the status and the metrics, which only read',
   'storage/residues:moveResidue/query': 'what a move that failed leaves behind, and only when its connection lives',
+  'storage/sealing:build/query#2': tooLong,
+  'storage/sealing:build/query#3': tooLong,
   'storage/storage-actor:stop/#taking': failedStart,
   'storage/lane-upkeep:startLedgerCheck/': 'reads the ledger to compare it, once in a long while',
 };

@@ -107,7 +107,7 @@ export function repeatedAfterAnswer(deliveries: readonly Delivery[], from: numbe
   );
   return deliveries
     .slice(from)
-    .filter(({ idempotencyKey, status }) => answered.has(idempotencyKey) && status !== 400)
+    .filter((one) => answered.has(one.idempotencyKey) && fateOf(eventOf(one).sequence) !== 'refuse')
     .map((one) => eventOf(one).messageId);
 }
 

@@ -88,6 +88,8 @@ function note(report: MatrixReport, round: Round, found: readonly string[], prin
     report.faults.push(...found.map((fault) => `${name}: ${fault}`));
   }
   print(`${found.length === 0 ? 'ok  ' : isMissed ? 'miss' : 'FAIL'} ${name}`);
+  // At once, and not at the end of an hour.
+  if (!isMissed) for (const fault of found) print(`     ${fault}`);
 }
 
 function describeRound({ point, kind, phase, occurrence }: Round): string {
