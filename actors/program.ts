@@ -354,9 +354,10 @@ class RunningProgram implements Program {
     const outcome = await this.#runtime?.drain({ deadlineMs: Math.max(0, leftMs() - reserveMs) });
     for (const unfinished of outcome?.unfinished ?? []) this.#log.warn({ unfinished }, 'not finished at the deadline');
     await this.#runtime?.stop();
-    await this.#gateway?.close();
+    // Both may have asked a PostgreSQL that is frozen.
+    await this.#within(Math.max(databaseStopMsMin, leftMs()), this.#gateway?.close());
     await this.#admin?.close();
-    await this.#services.close();
+    await this.#within(Math.max(databaseStopMsMin, leftMs()), this.#services.close());
     await this.#tracing?.shutdown(telemetryFlushMs);
     const isDatabaseStopped = await this.#within(Math.max(databaseStopMsMin, leftMs()), this.#database?.stop());
     if (!isDatabaseStopped) this.#log.warn({}, 'PostgreSQL did not stop in time; the next start adopts it if it runs');
