@@ -109,7 +109,11 @@ export function isForgettable(partition: Partition): boolean {
 }
 
 /** Notes that a commit has arrived; false when it is not the next one of the present session. */
-export function arrives(partition: Partition, session: number, sequence: number): boolean {
+export function arrives(
+  partition: Pick<Partition, 'session' | 'commitsArrived'>,
+  session: number,
+  sequence: number,
+): boolean {
   if (partition.session !== session || sequence !== partition.commitsArrived + 1) return false;
   partition.commitsArrived = sequence;
   return true;

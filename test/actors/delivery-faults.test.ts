@@ -9,7 +9,7 @@ import { findOvertaking } from '../support/order-checker.ts';
 import { type SentRequest, VirtualPipeline } from '../support/virtual-pipeline.ts';
 import { makeDestination, makeSource } from '../support/workspace-objects.ts';
 
-const seeds = 15;
+const seeds = 40;
 const events = 150;
 const users = 9;
 const destinations = ['d1', 'd2', 'off', 'batched'];

@@ -17,6 +17,7 @@ import type {
 } from '../../actors/storage/contract.ts';
 import { storageKind } from '../../actors/storage/contract.ts';
 import { JobRowWriter, readJobs } from '../../actors/storage/job-row.ts';
+import { arrives } from '../../actors/storage/partition.ts';
 import { type ActorContext, type ActorDefinition, defineActor, type Replier } from '../../runtime/index.ts';
 
 export interface StoredJob {
@@ -150,7 +151,10 @@ interface Partition extends JobRef {
   again: number[];
   /** Refused commits of the present session. */
   refusals: number;
+  commitsArrived: number;
 }
+
+const unopened = { session: 0, demand: 0, cursor: 0, refusals: 0, commitsArrived: 0 };
 
 type Message =
   | StorageMessage
@@ -258,6 +262,12 @@ class Handing {
   #commit(commit: Commit): void {
     const replier = this.#context.replier();
     const fault = this.#storage.fault(commit);
+    // It never got here: what is sent after it must not pass for its successor.
+    if (fault === 'lostBefore') return;
+    if (!commit.results.every((results) => this.#arrives(results))) {
+      replier.reply({ kind: 'stale' } satisfies CommitReply);
+      return;
+    }
     if (fault === 'failBefore') throw new Error('the storage actor was told to fail');
     const nowMs = this.#context.clock.monotonicMs();
     this.#lastCommitAtMs = Math.max(nowMs, this.#lastCommitAtMs) + this.#storage.commitMs;
@@ -267,7 +277,6 @@ class Handing {
   }
 
   #end(commit: Commit, fault: CommitFault, replier: Replier): void {
-    if (fault === 'lostBefore') return;
     const answer = this.#transact(commit, typeof fault === 'object' ? fault.refuse : undefined);
     if (fault !== 'lostAfter') replier.reply(answer);
     if (answer.kind !== 'committed') return;
@@ -296,6 +305,10 @@ class Handing {
     return { kind: 'committed' };
   }
 
+  #arrives(results: PartitionResults): boolean {
+    return results.sequence === undefined || arrives(this.#partition(results), results.session, results.sequence);
+  }
+
   #mayReport({ queue, partition: key, session, runs, statuses }: PartitionResults): boolean {
     const partition = this.#partition({ queue, partition: key });
     if (partition.session !== session) return false;
@@ -307,6 +320,7 @@ class Handing {
     partition.session = session;
     partition.demand = 0;
     partition.refusals = 0;
+    partition.commitsArrived = 0;
     partition.held.clear();
     const unfinished = this.#storage.unfinished(partition.queue, partition.partition);
     // Every unfinished job up to the cursor must come again: after a restart, up to the last that was reported on.
@@ -370,7 +384,7 @@ class Handing {
     let found = this.#partitions.get(name);
     if (found === undefined) {
       // As after recovery: what has a status row was handed out before, the rest counts as fresh.
-      found = { queue, partition, session: 0, demand: 0, cursor: 0, held: new Set(), again: [], refusals: 0 };
+      found = { queue, partition, held: new Set(), again: [], ...unopened };
       this.#partitions.set(name, found);
     }
     return found;
