@@ -3,6 +3,7 @@
 // jobs over the product's own partition session. No gateway, no processing: what is measured is storing and handing on.
 
 import { randomUUID } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import { type Settings, settingsSchema } from '../../actors/config.ts';
 import { roles } from '../../actors/definitions.ts';
 import type { QueueName } from '../../actors/job.ts';
@@ -16,7 +17,14 @@ import {
 } from '../../actors/storage/contract.ts';
 import { StorageLanes } from '../../actors/storage-lanes.ts';
 import type { ThreadData } from '../../actors/thread-data.ts';
-import { type ActorLog, formatConfigFaults, loadConfig, type Runtime, startRuntime } from '../../runtime/index.ts';
+import {
+  type ActorLog,
+  formatConfigFaults,
+  loadConfig,
+  type Runtime,
+  RuntimeError,
+  startRuntime,
+} from '../../runtime/index.ts';
 import type { Cleanup } from '../../test/support/cleanup.ts';
 import { readLedger } from '../../test/support/ledger.ts';
 import { pollUntil } from '../../test/support/poll.ts';
@@ -30,6 +38,7 @@ const noWorkspace: WorkspaceSnapshot = { version: 1, hash: '', loadedAtMs: 0, so
 const replyMs = 120_000;
 const readyMs = 60_000;
 const drainMs = 30_000;
+const fullLinkMs = 1;
 
 export interface StorageBenchOptions {
   address: PostgresAddress;
@@ -131,16 +140,25 @@ export class StorageBench {
   }
 
   async store(queue: QueueName, { lane, rows, count, ledger, renewed }: RowFrame): Promise<void> {
-    const reply = await this.#storage(lane).ask<CommitReply>(
-      {
-        kind: 'commit',
-        jobs: [{ queue, rows: renewed?.() ?? rows, count }],
-        results: [],
-        ledger: [...ledger],
-      },
-      { timeoutMs: replyMs },
-    );
+    const reply = await this.#commit(lane, () => ({
+      kind: 'commit',
+      jobs: [{ queue, rows: renewed?.() ?? rows, count }],
+      results: [],
+      ledger: [...ledger],
+    }));
     if (reply.kind !== 'committed') throw new Error(`expected a commit, got ${JSON.stringify(reply)}`);
+  }
+
+  /** Waits where the link is full, as the gateway does: that is how storage says that it has enough to do. */
+  async #commit(lane: string, make: () => StorageMessage): Promise<CommitReply> {
+    for (;;) {
+      try {
+        return await this.#storage(lane).ask<CommitReply>(make(), { timeoutMs: replyMs });
+      } catch (error) {
+        if (!(error instanceof RuntimeError) || error.code !== 'LINK_OVERLOADED') throw error;
+        await setTimeout(fullLinkMs);
+      }
+    }
   }
 
   stats(): Promise<StorageStats> {
