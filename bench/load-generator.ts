@@ -158,13 +158,17 @@ class Load {
     let turn = 0;
     let dueAt = 0;
     let eventsSent = 0;
+    let isBusy = false;
+    let isOver = false;
     const send = (due: number): void => {
       const { requestsMax } = this.#options;
       if (this.#ending || (requestsMax > 0 && this.#sent >= requestsMax)) {
+        isOver = true;
         socket.destroy();
         finish();
         return;
       }
+      isBusy = true;
       dueAt = due;
       turn = (turn + 1) % templates.length;
       eventsSent = this.#send(socket, templates[turn]);
@@ -178,12 +182,23 @@ class Load {
       } else this.#idle.push(send);
     };
     const reader = new HttpReader(({ head }) => {
+      isBusy = false;
       this.#count(head, eventsSent, dueAt);
       next();
     });
     socket.on('connect', next);
     socket.on('data', (chunk) => reader.push(chunk));
     socket.on('error', fail);
+    // A server closes connections nobody used for a while: another one takes the place. A request that was under way is
+    // told, for nobody knows what became of it.
+    socket.on('close', () => {
+      if (isOver) return;
+      if (isBusy) this.#refused.closed = (this.#refused.closed ?? 0) + 1;
+      const place = this.#idle.indexOf(send);
+      if (place !== -1) this.#idle.splice(place, 1);
+      if (!this.#ending) this.#connect(index, finish, fail);
+      finish();
+    });
   }
 
   #templates(index: number): RequestTemplate[] {
