@@ -117,7 +117,7 @@ async function crashAtStop(stage: CrashStage, order: CrashOrder): Promise<string
 async function crashBesideAnother(stage: CrashStage, order: CrashOrder): Promise<string[]> {
   const { process, postgresCrashes } = stage;
   process.command({ kind: 'arm', order });
-  void process.next('crashed').then((event) => (event === undefined ? undefined : stage.restartPostgres()));
+  stage.restartPostgresAfter(process);
   await share(stage, order.occurrence % 2 === 0);
   const reached = order.kind === 'self' ? process.end === 'killed' : stage.postgresCrashes > postgresCrashes;
   const faults = reached ? [] : [describeMiss(stage, order)];

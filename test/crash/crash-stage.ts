@@ -79,10 +79,18 @@ export class CrashStage {
     const ready = process.next('ready');
     // PostgreSQL may be killed before there is anybody who could be ready: then it is brought back at once.
     if (order?.kind === 'postgres') {
-      void process.next('crashed').then((event) => (event === undefined ? undefined : this.restartPostgres()));
+      this.restartPostgresAfter(process);
     }
     this.startCounts = (await ready)?.counts ?? {};
     return process.end === undefined;
+  }
+
+  /** Brings PostgreSQL back when the process says that it has killed it, which it may never come to. */
+  restartPostgresAfter(process: LightProcess): void {
+    process.next('crashed').then(
+      (event) => (event === undefined ? undefined : this.restartPostgres()),
+      () => undefined,
+    );
   }
 
   /** Another process joins; PostgreSQL may be killed while it starts. */
